@@ -1,0 +1,229 @@
+//! Bytes in, events out: the inbound pipeline, step by step.
+
+use bytes::BytesMut;
+use bytes::buf::Limit;
+
+use super::{ControlPayload, Event};
+use crate::close::CloseReason;
+use crate::error::Error;
+use crate::frame::{Context, Header, Opcode, Parse, Violation, rules};
+use crate::limits::Limits;
+use crate::mask;
+use crate::message::Assembler;
+use crate::role::Role;
+
+/// Where in the stream the reader stands, and what it holds of what has begun.
+#[derive(Debug)]
+pub(super) struct Reader {
+    sender: Role,
+    position: Position,
+    assembler: Assembler,
+}
+
+#[derive(Debug)]
+enum Position {
+    /// Within a header, of which these bytes have come.
+    Header { bytes: [u8; Header::MAX_SIZE], len: u8 },
+    /// Within a data frame's payload, of which this many bytes have come.
+    Data { header: Header, taken: u64 },
+    /// Within a control frame's payload, of which this much has come.
+    Control { header: Header, payload: Box<ControlPayload> },
+}
+
+impl Position {
+    const BETWEEN_FRAMES: Self = Self::Header { bytes: [0; Header::MAX_SIZE], len: 0 };
+}
+
+type Outcome = Result<Option<Event>, Error>;
+
+impl Reader {
+    pub(super) fn new(sender: Role) -> Self {
+        Self { sender, position: Position::BETWEEN_FRAMES, assembler: Assembler::new() }
+    }
+
+    /// Takes bytes until they are used up or have completed an event.
+    pub(super) fn receive(&mut self, bytes: &mut [u8], limits: &Limits) -> (usize, Outcome) {
+        let mut consumed = 0;
+        loop {
+            let (taken, outcome) = self.step(&mut bytes[consumed..], limits);
+            consumed += taken;
+            if consumed == bytes.len() || !matches!(outcome, Ok(None)) {
+                return (consumed, outcome);
+            }
+        }
+    }
+
+    /// Takes one header, or as much of one payload as there is. Takes at least one byte where there is one.
+    fn step(&mut self, bytes: &mut [u8], limits: &Limits) -> (usize, Outcome) {
+        match &mut self.position {
+            Position::Header { .. } => match self.take_header(bytes) {
+                (taken, Some(header)) => match self.begin_frame(header, limits) {
+                    Ok(()) => {
+                        let (payload, outcome) = self.take_payload(header, &mut bytes[taken..]);
+                        (taken + payload, outcome)
+                    }
+                    Err(error) => (taken, Err(error)),
+                },
+                (taken, None) => (taken, Ok(None)),
+            },
+            Position::Data { header, .. } | Position::Control { header, .. } => {
+                let header = *header;
+                self.take_payload(header, bytes)
+            }
+        }
+    }
+
+    /// Step 1: the header, as a value. It is read where it lies; only one that is cut off is copied.
+    fn take_header(&mut self, bytes: &[u8]) -> (usize, Option<Header>) {
+        let Position::Header { bytes: held, len } = &mut self.position else {
+            unreachable!("called between frames only");
+        };
+        if *len == 0
+            && let Parse::Complete(header) = Header::parse(bytes)
+        {
+            return (header.size(), Some(header));
+        }
+        let mut taken = 0;
+        loop {
+            let have = usize::from(*len);
+            match Header::parse(&held[..have]) {
+                Parse::Complete(header) => return (taken, Some(header)),
+                Parse::Partial { missing } => {
+                    let piece = &bytes[taken..bytes.len().min(taken + missing)];
+                    if piece.is_empty() {
+                        return (taken, None);
+                    }
+                    held[have..have + piece.len()].copy_from_slice(piece);
+                    taken += piece.len();
+                    *len = u8::try_from(have + piece.len()).expect("a header has 14 bytes at most");
+                }
+            }
+        }
+    }
+
+    /// Step 2: the rules and the limits, before anything of the payload is looked at or stored.
+    fn begin_frame(&mut self, header: Header, limits: &Limits) -> Result<(), Error> {
+        let context = Context {
+            sender: self.sender,
+            in_message: self.assembler.in_message(),
+            // permessage-deflate has not come yet.
+            compression: false,
+        };
+        if !rules::check(header, context) {
+            return Err(first_violation(header, context).into());
+        }
+        self.position = if header.opcode().is_control() {
+            Position::Control { header, payload: Box::new(ControlPayload::EMPTY) }
+        } else {
+            self.assembler.begin_frame(header, limits)?;
+            Position::Data { header, taken: 0 }
+        };
+        Ok(())
+    }
+
+    /// Steps 3 to 6, for as much of the payload as has come.
+    fn take_payload(&mut self, header: Header, bytes: &mut [u8]) -> (usize, Outcome) {
+        let key = header.masking_key();
+        match &mut self.position {
+            Position::Data { taken, .. } => {
+                let remaining = header.payload_len() - *taken;
+                let piece = first(bytes, remaining);
+                // Step 3: unmask.
+                if let Some(key) = key {
+                    mask::apply(key, *taken, piece);
+                }
+                let is_rest = piece.len() as u64 == remaining;
+                let is_all = is_rest && *taken == 0 && header.fin() && self.assembler.len() == 0;
+                *taken += piece.len() as u64;
+                // Steps 4 and 5: UTF-8 as it arrives, and assembly.
+                let outcome = if is_all {
+                    self.position = Position::BETWEEN_FRAMES;
+                    self.assembler.whole(piece).map(|message| Some(Event::Message(message)))
+                } else {
+                    match self.assembler.push(piece, remaining) {
+                        Ok(()) if is_rest => self.end_data_frame(header),
+                        other => other.map(|()| None),
+                    }
+                };
+                (piece.len(), outcome)
+            }
+            Position::Control { payload, .. } => {
+                let remaining = header.payload_len() - payload.len() as u64;
+                let piece = first(bytes, remaining);
+                if let Some(key) = key {
+                    mask::apply(key, payload.len() as u64, piece);
+                }
+                payload.push(piece);
+                let outcome = if piece.len() as u64 == remaining { self.end_control_frame(header) } else { Ok(None) };
+                (piece.len(), outcome)
+            }
+            Position::Header { .. } => unreachable!("called within a frame only"),
+        }
+    }
+
+    fn end_data_frame(&mut self, header: Header) -> Outcome {
+        self.position = Position::BETWEEN_FRAMES;
+        if header.fin() { self.assembler.finish().map(|message| Some(Event::Message(message))) } else { Ok(None) }
+    }
+
+    /// Step 6: control frames are whole in themselves; a Close has a body of its own.
+    fn end_control_frame(&mut self, header: Header) -> Outcome {
+        let Position::Control { payload, .. } = core::mem::replace(&mut self.position, Position::BETWEEN_FRAMES) else {
+            unreachable!("called within a control frame only");
+        };
+        Ok(Some(match header.opcode() {
+            Opcode::CLOSE => Event::Close(CloseReason::parse(&payload)?),
+            Opcode::PING => Event::Ping(*payload),
+            _ => Event::Pong(*payload),
+        }))
+    }
+
+    /// Where more of a data frame's payload can be read to, if enough of it is to come to be worth a read of its own.
+    pub(super) fn landing(&mut self) -> Option<Limit<&mut BytesMut>> {
+        const WORTH: u64 = 16 << 10;
+        match self.position {
+            Position::Data { header, taken } if header.payload_len() - taken >= WORTH => {
+                Some(self.assembler.landing(header.payload_len() - taken))
+            }
+            _ => None,
+        }
+    }
+
+    /// Steps 3 to 5 for what was read into the landing.
+    pub(super) fn landed(&mut self) -> Outcome {
+        let Position::Data { header, taken } = &mut self.position else {
+            return Ok(None);
+        };
+        let header = *header;
+        let before = *taken;
+        let piece = self.assembler.landed();
+        if let Some(key) = header.masking_key() {
+            mask::apply(key, before, piece);
+        }
+        *taken += piece.len() as u64;
+        let is_rest = *taken == header.payload_len();
+        self.assembler.check_landed()?;
+        if is_rest { self.end_data_frame(header) } else { Ok(None) }
+    }
+
+    pub(super) fn held(&self) -> usize {
+        self.assembler.len()
+    }
+
+    /// Gives up what has begun.
+    pub(super) fn discard(&mut self) {
+        *self = Self::new(self.sender);
+    }
+}
+
+/// The first `len` bytes, or all there are.
+fn first(bytes: &mut [u8], len: u64) -> &mut [u8] {
+    let len = usize::try_from(len).map_or(bytes.len(), |len| len.min(bytes.len()));
+    &mut bytes[..len]
+}
+
+#[cold]
+fn first_violation(header: Header, context: Context) -> Violation {
+    let violations = rules::violations(header, context);
+    *violations.first().expect("check and violations are equal, as a test proves")
+}

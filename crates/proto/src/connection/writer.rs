@@ -1,0 +1,203 @@
+//! Messages in, bytes out: the outbound pipeline and the queue before the transport.
+//!
+//! ```text
+//!            partly written            gathered small frames
+//!                 v                            v
+//! queue: [header][payload by reference][..........] tail
+//!                                   ^
+//!           a Pong or Ping goes in at the first end of a frame
+//! ```
+//! Small payloads are copied behind their headers into `tail`, so that many frames leave in one piece; a large one is
+//! held by reference. Pings and Pongs wait apart, and join the queue only when the transport is ready for it: a peer that
+//! sends Pings and never reads costs [`CONTROLS`] and one Pong, the latest.
+
+use std::collections::VecDeque;
+use std::io::IoSlice;
+
+use bytes::{Buf, Bytes, BytesMut};
+
+use super::{ControlPayload, KeySource};
+use crate::close::CloseReason;
+use crate::frame::{Header, Opcode};
+use crate::mask;
+
+pub(super) struct Writer {
+    /// Where masking keys come from: a client has a source, a server does not mask.
+    keys: Option<KeySource>,
+    queue: VecDeque<Chunk>,
+    /// Behind the queue: whole frames, unless its beginning is already written.
+    tail: BytesMut,
+    /// Bytes in the queue, those in the tail not counted.
+    queue_len: usize,
+    /// Whether the last byte that was written ended a frame.
+    at_boundary: bool,
+    /// Pongs that wait, whole frames, before the latest one.
+    pongs: BytesMut,
+    pong: Option<Box<ControlPayload>>,
+    ping: Option<Box<ControlPayload>>,
+}
+
+struct Chunk {
+    bytes: Bytes,
+    ends_frame: bool,
+}
+
+/// Up to this size a payload is copied behind its header: cheaper than a slice of its own in the system call.
+const COPIED: usize = 4 << 10;
+/// So many bytes of Pongs wait before only the latest is kept.
+const CONTROLS: usize = 4 << 10;
+/// A tail of this size joins the queue: to grow it further would mean to copy it.
+const TAIL_FULL: usize = 64 << 10;
+
+impl Writer {
+    pub(super) fn new(keys: Option<KeySource>) -> Self {
+        Self {
+            keys,
+            queue: VecDeque::new(),
+            tail: BytesMut::new(),
+            queue_len: 0,
+            at_boundary: true,
+            pongs: BytesMut::new(),
+            pong: None,
+            ping: None,
+        }
+    }
+
+    /// Queues a data frame that is a whole message.
+    pub(super) fn data(&mut self, opcode: Opcode, payload: Bytes) {
+        // Here permessage-deflate will have its place.
+        let header = self.header(opcode, payload.len());
+        if payload.len() <= COPIED {
+            append(&mut self.tail, header, &payload);
+            if self.tail.len() >= TAIL_FULL {
+                self.enqueue_tail(true);
+            }
+            return;
+        }
+        let payload = match header.masking_key() {
+            None => payload,
+            Some(key) => {
+                // Masked where it lies if nobody else holds it, else in a copy.
+                let mut masked = payload.try_into_mut().unwrap_or_else(|shared| BytesMut::from(&shared[..]));
+                mask::apply(key, 0, &mut masked);
+                masked.freeze()
+            }
+        };
+        self.tail.extend_from_slice(&header.encode());
+        self.enqueue_tail(false);
+        self.enqueue(payload, true);
+    }
+
+    /// Queues the answer to a Ping. Each is answered, as most peers expect, for as long as the answers leave: "If an
+    /// endpoint receives a Ping frame and has not yet sent Pong frame(s) in response to previous Ping frame(s), the
+    /// endpoint MAY elect to send a Pong frame for only the most recently processed Ping frame" (§5.5.3).
+    pub(super) fn pong(&mut self, payload: ControlPayload) {
+        if let Some(waiting) = self.pong.replace(Box::new(payload))
+            && self.pongs.len() < CONTROLS
+        {
+            let header = self.header(Opcode::PONG, waiting.len());
+            append(&mut self.pongs, header, &waiting);
+        }
+    }
+
+    pub(super) fn ping(&mut self, payload: ControlPayload) {
+        self.ping = Some(Box::new(payload));
+    }
+
+    /// Queues the Close, behind everything that was accepted before it.
+    pub(super) fn close(&mut self, reason: &CloseReason) {
+        self.place_controls();
+        let payload = reason.payload();
+        let header = self.header(Opcode::CLOSE, payload.len());
+        append(&mut self.tail, header, &payload);
+    }
+
+    pub(super) fn outgoing<'a>(&'a mut self, slices: &mut [IoSlice<'a>]) -> usize {
+        self.place_controls();
+        let tail = (!self.tail.is_empty()).then_some(&self.tail[..]);
+        let chunks = self.queue.iter().map(|chunk| &chunk.bytes[..]).chain(tail);
+        slices.iter_mut().zip(chunks).map(|(slice, chunk)| *slice = IoSlice::new(chunk)).count()
+    }
+
+    pub(super) fn written(&mut self, mut bytes: usize) {
+        while bytes > 0
+            && let Some(front) = self.queue.front_mut()
+        {
+            let taken = bytes.min(front.bytes.len());
+            front.bytes.advance(taken);
+            bytes -= taken;
+            self.queue_len -= taken;
+            self.at_boundary = front.bytes.is_empty() && front.ends_frame;
+            if front.bytes.is_empty() {
+                self.queue.pop_front();
+            }
+        }
+        if self.queue.is_empty() && self.queue.capacity() > 0 {
+            self.queue = VecDeque::new();
+        }
+        if bytes > 0 {
+            self.tail.advance(bytes);
+            self.at_boundary = self.tail.is_empty();
+        }
+        if self.tail.is_empty() {
+            // An idle connection holds no buffer.
+            self.tail = BytesMut::new();
+        }
+    }
+
+    pub(super) fn queued(&self) -> usize {
+        self.queue_len + self.tail.len()
+    }
+
+    pub(super) fn has_outgoing(&self) -> bool {
+        self.queued() > 0 || self.pong.is_some() || self.ping.is_some()
+    }
+
+    fn header(&self, opcode: Opcode, payload_len: usize) -> Header {
+        Header::new(true, opcode, payload_len as u64, self.keys.map(|draw| draw()))
+    }
+
+    /// Moves what waits in the slots into the queue, at the first end of a frame.
+    fn place_controls(&mut self) {
+        let mut frames = core::mem::take(&mut self.pongs);
+        for (opcode, slot) in [(Opcode::PONG, self.pong.take()), (Opcode::PING, self.ping.take())] {
+            if let Some(payload) = slot {
+                append(&mut frames, self.header(opcode, payload.len()), &payload);
+            }
+        }
+        if frames.is_empty() {
+            return;
+        }
+        if self.queue.is_empty() {
+            self.tail.unsplit(frames);
+            return;
+        }
+        let index = match self.at_boundary {
+            true => 0,
+            false => 1 + self.queue.iter().position(|chunk| chunk.ends_frame).expect("the queue ends with a frame"),
+        };
+        self.queue_len += frames.len();
+        self.queue.insert(index, Chunk { bytes: frames.freeze(), ends_frame: true });
+    }
+
+    fn enqueue_tail(&mut self, ends_frame: bool) {
+        let tail = core::mem::take(&mut self.tail).freeze();
+        self.enqueue(tail, ends_frame);
+    }
+
+    fn enqueue(&mut self, bytes: Bytes, ends_frame: bool) {
+        self.queue_len += bytes.len();
+        self.queue.push_back(Chunk { bytes, ends_frame });
+    }
+}
+
+/// Appends a frame whose payload is small enough to be copied, and masks it there.
+fn append(buffer: &mut BytesMut, header: Header, payload: &[u8]) {
+    buffer.reserve(header.size() + payload.len());
+    buffer.extend_from_slice(&header.encode());
+    let start = buffer.len();
+    buffer.extend_from_slice(payload);
+    if let Some(key) = header.masking_key() {
+        mask::apply(key, 0, &mut buffer[start..]);
+    }
+}

@@ -1,0 +1,51 @@
+//! What goes wrong in the protocol, and whose fault it is.
+
+use core::fmt;
+
+use crate::close::CloseCode;
+use crate::frame::Violation;
+use crate::limits::LimitExceeded;
+
+/// Why the connection was failed: always the peer's doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Error {
+    /// The peer broke a rule of the RFC.
+    Violation(Violation),
+    /// The peer went over one of our limits.
+    Limit(LimitExceeded),
+}
+
+impl Error {
+    /// The code of the Close frame that answers it: 1002 or 1007 for a broken rule, 1009 for a limit.
+    #[must_use]
+    pub const fn close_code(&self) -> CloseCode {
+        match self {
+            Self::Violation(violation) => violation.close_code(),
+            Self::Limit(_) => CloseCode::MESSAGE_TOO_BIG,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Violation(violation) => write!(f, "the peer broke the protocol: {violation}"),
+            Self::Limit(limit) => write!(f, "the peer exceeded a limit: {limit}"),
+        }
+    }
+}
+
+impl core::error::Error for Error {}
+
+impl From<Violation> for Error {
+    fn from(violation: Violation) -> Self {
+        Self::Violation(violation)
+    }
+}
+
+impl From<LimitExceeded> for Error {
+    fn from(limit: LimitExceeded) -> Self {
+        Self::Limit(limit)
+    }
+}

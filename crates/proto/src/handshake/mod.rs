@@ -1,0 +1,16 @@
+//! The opening handshake (RFC 6455 §4): both sides, as functions over [`http`]'s requests and responses.
+//!
+//! The bytes of HTTP are parsed by libraries made for it; here is what makes a request one for a WebSocket
+//! ([`server`]), and a response the answer to it ([`client`]).
+
+pub mod client;
+pub mod server;
+mod key;
+mod list;
+mod origin;
+mod refusal;
+
+pub use key::{Key, accept};
+pub use list::{contains_token, tokens};
+pub use origin::OriginPolicy;
+pub use refusal::{HandshakeError, Refusal};
