@@ -1,0 +1,150 @@
+//! `connect`: from a URL to a WebSocket (RFC 6455 §4.1).
+
+use core::future::{Future, IntoFuture};
+use core::pin::Pin;
+use core::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use http_body_util::Empty;
+use hyper_util::rt::TokioIo;
+use sockeye_proto::handshake::client::{Target, request, verify};
+use sockeye_proto::handshake::{HandshakeError, Key};
+use sockeye_proto::{Limits, Role};
+use tokio::net::TcpStream;
+
+use crate::error::{Error, Phase};
+use crate::server::upgraded_transport;
+use crate::websocket::WebSocket;
+use crate::{HEAD_BYTES, HEAD_FIELDS, OPENING, random};
+
+/// Opens a WebSocket: await what this returns, or set something on it first.
+///
+/// ```no_run
+/// # async fn run() -> Result<(), sockeye::Error> {
+/// use sockeye::Limits;
+///
+/// let mut ws = sockeye::connect("ws://127.0.0.1:8080/chat")
+///     .subprotocol("chat.v2")
+///     .header("Authorization", "Bearer …")
+///     .limits(Limits::default().message(64 << 20))
+///     .await?;
+/// # Ok(()) }
+/// ```
+///
+/// `wss:` URLs are refused until TLS has come to this library.
+///
+/// # Errors
+/// [`Error::Handshake`] for a URL, header or subprotocol that cannot be sent (nothing is), and for an answer that opens
+/// no WebSocket; [`Error::Io`] without a connection; [`Error::Timeout`] after 10 s in all.
+///
+/// # Cancel safety
+/// Dropping the future ends the attempt and its connection.
+pub fn connect(url: impl Into<String>) -> Connect {
+    Connect {
+        url: url.into(),
+        headers: HeaderMap::new(),
+        invalid_header: None,
+        subprotocols: Vec::new(),
+        limits: Limits::default(),
+        timeout: OPENING,
+    }
+}
+
+/// A WebSocket about to be opened, from [`connect`]. Awaiting it opens it.
+#[derive(Clone, Debug)]
+#[must_use = "nothing is opened until it is awaited"]
+pub struct Connect {
+    url: String,
+    headers: HeaderMap,
+    /// The first header that cannot be one; reported when awaited.
+    invalid_header: Option<HandshakeError>,
+    subprotocols: Vec<String>,
+    limits: Limits,
+    timeout: Duration,
+}
+
+impl Connect {
+    /// Adds a header to the request. Those of the handshake itself (`Connection`, `Upgrade`, `Sec-WebSocket-*`) cannot be
+    /// set.
+    pub fn header<N, V>(mut self, name: N, value: V) -> Self
+    where
+        N: TryInto<HeaderName>,
+        V: TryInto<HeaderValue>,
+    {
+        match (name.try_into(), value.try_into()) {
+            (Ok(name), Ok(value)) => {
+                self.headers.append(name, value);
+            }
+            _ => {
+                self.invalid_header.get_or_insert(HandshakeError::InvalidHeader);
+            }
+        }
+        self
+    }
+
+    /// Offers a subprotocol; the first offered is the one we like best. [`WebSocket::subprotocol`] has the server's choice.
+    pub fn subprotocol(mut self, name: impl Into<String>) -> Self {
+        self.subprotocols.push(name.into());
+        self
+    }
+
+    /// The limits on the connection.
+    pub fn limits(self, limits: Limits) -> Self {
+        Self { limits, ..self }
+    }
+
+    /// The most bytes a received message may have; short for the one [limit](Self::limits) that is set most.
+    pub fn max_message(self, bytes: usize) -> Self {
+        Self { limits: self.limits.message(bytes), ..self }
+    }
+
+    /// How long connecting and the opening handshake may take in all. 10 s unless set.
+    pub fn timeout(self, timeout: Duration) -> Self {
+        Self { timeout, ..self }
+    }
+
+    async fn open(self) -> Result<WebSocket, Error> {
+        if let Some(error) = self.invalid_header {
+            return Err(error.into());
+        }
+        let target = Target::parse(&self.url)?;
+        if target.secure {
+            return Err(HandshakeError::Url("wss: needs TLS, which has not come to this library yet").into());
+        }
+        let key = Key::new(random::bytes());
+        let request = request(&target, &key, &self.subprotocols, self.headers)?.map(|()| Empty::<Bytes>::new());
+
+        let stream = TcpStream::connect((target.host.as_str(), target.port)).await?;
+        stream.set_nodelay(true)?;
+        let (mut http, connection) = hyper::client::conn::http1::Builder::new()
+            .max_buf_size(HEAD_BYTES)
+            .max_headers(HEAD_FIELDS)
+            .handshake(TokioIo::new(stream))
+            .await
+            .map_err(http_error)?;
+        // Ends by itself: with the upgrade, or when `http` and the response are dropped.
+        tokio::spawn(connection.with_upgrades());
+        let response = http.send_request(request).await.map_err(http_error)?;
+        let subprotocol = verify(&response, &key, &self.subprotocols)?;
+        let upgraded = hyper::upgrade::on(response).await.map_err(http_error)?;
+        let (transport, early) = upgraded_transport(upgraded);
+        Ok(WebSocket::new(transport, Role::Client, self.limits, early, subprotocol))
+    }
+}
+
+impl IntoFuture for Connect {
+    type Output = Result<WebSocket, Error>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let timeout = self.timeout;
+            tokio::time::timeout(timeout, self.open()).await.unwrap_or(Err(Error::Timeout(Phase::Opening)))
+        })
+    }
+}
+
+fn http_error(error: hyper::Error) -> Error {
+    Error::Http(Box::new(error))
+}

@@ -1,0 +1,61 @@
+//! How an accepted connection lives: its handler runs, and the connection closes as the handler ended.
+//!
+//! The one seam between a connection and what runs it: today a tokio task, in time also a reactor of our own.
+
+use core::error::Error;
+use core::future::{Future, poll_fn};
+use core::panic::AssertUnwindSafe;
+use core::task::Poll;
+use std::panic::catch_unwind;
+
+use sockeye_proto::CloseCode;
+use tracing::{debug, error};
+
+use crate::websocket::WebSocket;
+
+/// What a handler ends with: any error, so that `?` takes whatever it meets.
+pub type HandlerResult = Result<(), Box<dyn Error + Send + Sync>>;
+
+/// Runs a handler on a connection and closes the connection behind it: 1000 after `Ok`, 1011 after an error or a panic.
+/// A handler that has given its WebSocket away leaves closing it to the new owner.
+pub(super) async fn drive<F>(ws: WebSocket, handler: impl FnOnce(WebSocket) -> F)
+where
+    F: Future<Output = HandlerResult>,
+{
+    let mut kept = ws.keep();
+    let code = match catch_panic(async { handler(ws).await }).await {
+        Some(Ok(())) => CloseCode::NORMAL,
+        // The peer's doing, which the peer has been told, and the network's: nothing of the handler's went wrong.
+        Some(Err(error)) if is_connection_error(&*error) => {
+            debug!(error = &*error, "the connection ended with an error");
+            CloseCode::INTERNAL_ERROR
+        }
+        Some(Err(error)) => {
+            error!(error = &*error, "the handler of a WebSocket failed");
+            CloseCode::INTERNAL_ERROR
+        }
+        None => {
+            error!("the handler of a WebSocket panicked");
+            CloseCode::INTERNAL_ERROR
+        }
+    };
+    if kept.is_last()
+        && let Err(error) = kept.close(code, "").await
+    {
+        debug!(error = &error as &dyn Error, "the connection did not close cleanly");
+    }
+}
+
+fn is_connection_error(error: &(dyn Error + 'static)) -> bool {
+    error.is::<crate::Error>()
+}
+
+/// The future's output, or `None` if it panicked. It is dropped then, and what it holds with it.
+async fn catch_panic<T>(future: impl Future<Output = T>) -> Option<T> {
+    let mut future = Box::pin(future);
+    poll_fn(|cx| {
+        let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx)));
+        polled.map_or(Poll::Ready(None), |polled| polled.map(Some))
+    })
+    .await
+}

@@ -1,0 +1,153 @@
+//! `serve`: a port where every connection is a WebSocket.
+
+use core::convert::Infallible;
+use core::future::{Future, IntoFuture};
+use core::pin::Pin;
+use core::time::Duration;
+use std::io;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tracing::{debug, warn};
+
+use super::Upgrader;
+use super::drive::HandlerResult;
+use crate::websocket::WebSocket;
+use crate::{HEAD_BYTES, HEAD_FIELDS, OPENING};
+
+/// Serves WebSockets on a listener: await what this returns, or set something on it first.
+///
+/// The handler is called for each connection and runs in a task of its own. When it ends the connection closes: with
+/// 1000 after `Ok`, with 1011 and a line in the log after an error or a panic. Whatever is no request for a WebSocket is
+/// refused with the HTTP status for it.
+///
+/// ```no_run
+/// # async fn run() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+/// use sockeye::{Limits, Upgrader, WebSocket};
+///
+/// let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
+/// sockeye::serve(listener, |mut ws: WebSocket| async move {
+///     while let Some(message) = ws.recv().await? {
+///         ws.send(message).await?;
+///     }
+///     Ok(())
+/// })
+/// .upgrader(Upgrader::default().limits(Limits::default().message(64 << 20)))
+/// .await?;
+/// # Ok(()) }
+/// ```
+///
+/// # Errors
+/// Does not end by itself: a connection that cannot be accepted is logged, and the next one waited for. An error is one
+/// that no waiting mends, such as a listener that was closed.
+///
+/// # Cancel safety
+/// Dropping the future stops accepting; connections that are open go on.
+pub fn serve<H, F>(listener: TcpListener, handler: H) -> Serve<H>
+where
+    H: FnOnce(WebSocket) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = HandlerResult> + Send + 'static,
+{
+    Serve { listener, handler, upgrader: Upgrader::default() }
+}
+
+/// A server about to run, from [`serve`]. Awaiting it runs it.
+#[derive(Debug)]
+#[must_use = "nothing is served until it is awaited"]
+pub struct Serve<H> {
+    listener: TcpListener,
+    handler: H,
+    upgrader: Upgrader,
+}
+
+impl<H> Serve<H> {
+    /// What is decided by when a client connects: origins, subprotocols, limits.
+    pub fn upgrader(self, upgrader: Upgrader) -> Self {
+        Self { upgrader, ..self }
+    }
+}
+
+impl<H, F> Serve<H>
+where
+    H: FnOnce(WebSocket) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = HandlerResult> + Send + 'static,
+{
+    async fn run(self) -> io::Result<()> {
+        loop {
+            match self.listener.accept().await {
+                Ok((stream, _)) => {
+                    tokio::spawn(open(stream, self.handler.clone(), self.upgrader.clone()));
+                }
+                Err(error) if is_the_connection_s(&error) => debug!(%error, "a client left before it was accepted"),
+                Err(error) if is_for_now(&error) => {
+                    // No descriptors, no memory: others have to end first, and trying at once would only burn the processor.
+                    warn!(%error, "cannot accept connections for now");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+impl<H, F> IntoFuture for Serve<H>
+where
+    H: FnOnce(WebSocket) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = HandlerResult> + Send + 'static,
+{
+    type Output = io::Result<()>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.run())
+    }
+}
+
+/// The opening handshake, of which hyper does the HTTP. It ends with the response; the WebSocket has a task of its own.
+async fn open<H, F>(stream: TcpStream, handler: H, upgrader: Upgrader)
+where
+    H: FnOnce(WebSocket) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = HandlerResult> + Send + 'static,
+{
+    // Fails only on a socket that has ended, as reading from it will.
+    let _ = stream.set_nodelay(true);
+    let service = service_fn(|mut request: Request<Incoming>| {
+        let response: Response<Full<Bytes>> = match upgrader.upgrade(&mut request) {
+            Ok(upgrade) => upgrade.on_upgrade(handler.clone()),
+            Err(refusal) => refusal.response(),
+        };
+        core::future::ready(Ok::<_, Infallible>(response))
+    });
+    let connection = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(OPENING)
+        .max_buf_size(HEAD_BYTES)
+        .max_headers(HEAD_FIELDS)
+        .keep_alive(false)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    // One deadline for all of it: sending slowly, or not reading the response, does not extend it.
+    match tokio::time::timeout(OPENING, connection).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => debug!(%error, "an opening handshake failed"),
+        Err(_) => debug!("an opening handshake took too long"),
+    }
+}
+
+/// Whether accepting failed because of the one connection that was to be accepted.
+fn is_the_connection_s(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
+}
+
+/// Whether accepting may succeed later: the process or the system is out of something.
+fn is_for_now(error: &io::Error) -> bool {
+    // EMFILE, ENFILE, ENOBUFS, ENOMEM on Linux, where `ErrorKind` has no names for them.
+    const EXHAUSTED: [i32; 4] = [24, 23, 105, 12];
+    error.raw_os_error().is_some_and(|code| EXHAUSTED.contains(&code))
+}

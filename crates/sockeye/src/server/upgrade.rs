@@ -1,0 +1,142 @@
+//! From an HTTP request to a WebSocket (RFC 6455 §4.2), on a connection that hyper serves.
+
+use core::fmt;
+use core::future::Future;
+
+use bytes::Bytes;
+use http::{Request, Response, header};
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
+use sockeye_proto::handshake::server::{Options, accept_request};
+use sockeye_proto::handshake::{OriginPolicy, Refusal};
+use sockeye_proto::{Limits, Role};
+use tokio::net::TcpStream;
+use tracing::debug;
+
+use super::drive::{HandlerResult, drive};
+use crate::transport::Transport;
+use crate::websocket::WebSocket;
+
+/// Judges a request to open a WebSocket, by the default [`Upgrader`].
+///
+/// ```
+/// use http_body_util::Full;
+/// use hyper::body::{Bytes, Incoming};
+/// use hyper::{Request, Response};
+/// use sockeye::WebSocket;
+///
+/// async fn service(mut request: Request<Incoming>) -> Result<Response<Full<Bytes>>, std::convert::Infallible> {
+///     Ok(match sockeye::upgrade(&mut request) {
+///         Ok(upgrade) => upgrade.on_upgrade(|mut ws: WebSocket| async move {
+///             while let Some(message) = ws.recv().await? {
+///                 ws.send(message).await?;
+///             }
+///             Ok(())
+///         }),
+///         Err(refusal) => refusal.response(),
+///     })
+/// }
+/// ```
+///
+/// The hyper connection must be served `with_upgrades()`.
+///
+/// # Errors
+/// The [`Refusal`], which knows the HTTP response that tells the client.
+pub fn upgrade<B>(request: &mut Request<B>) -> Result<Upgrade, Refusal> {
+    Upgrader::default().upgrade(request)
+}
+
+/// What a server decides by when it is asked for a WebSocket. The default takes pages of its own host, speaks no
+/// subprotocol, and has the default [`Limits`].
+#[derive(Clone, Debug, Default)]
+pub struct Upgrader {
+    options: Options,
+    limits: Limits,
+}
+
+impl Upgrader {
+    /// Which pages may connect.
+    #[must_use]
+    pub fn origin(self, origin: OriginPolicy) -> Self {
+        Self { options: self.options.origin(origin), ..self }
+    }
+
+    /// The subprotocols this server speaks, the ones it likes best first.
+    #[must_use]
+    pub fn subprotocols<S: Into<String>>(self, names: impl IntoIterator<Item = S>) -> Self {
+        Self { options: self.options.subprotocols(names), ..self }
+    }
+
+    /// The limits on each connection.
+    #[must_use]
+    pub fn limits(self, limits: Limits) -> Self {
+        Self { limits, ..self }
+    }
+
+    /// Judges a request to open a WebSocket. What it returns still has to be answered, with
+    /// [`on_upgrade`](Upgrade::on_upgrade).
+    ///
+    /// # Errors
+    /// The [`Refusal`], which knows the HTTP response that tells the client.
+    pub fn upgrade<B>(&self, request: &mut Request<B>) -> Result<Upgrade, Refusal> {
+        let response = accept_request(request, &self.options)?;
+        Ok(Upgrade { response, upgraded: hyper::upgrade::on(request), limits: self.limits })
+    }
+}
+
+/// A request that will be a WebSocket once its response is sent.
+#[must_use = "the client waits for the response that `on_upgrade` returns"]
+pub struct Upgrade {
+    response: Response<()>,
+    upgraded: OnUpgrade,
+    limits: Limits,
+}
+
+impl Upgrade {
+    /// The subprotocol that was chosen.
+    #[must_use]
+    pub fn subprotocol(&self) -> Option<&str> {
+        self.response.headers().get(header::SEC_WEBSOCKET_PROTOCOL)?.to_str().ok()
+    }
+
+    /// Returns the `101 Switching Protocols` to answer with, and runs the handler in a task of its own once that is sent.
+    ///
+    /// When the handler ends the connection closes: with 1000 after `Ok`, with 1011 and a line in the log after an error
+    /// or a panic. A handler that gives its WebSocket away leaves closing it to the new owner.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn on_upgrade<B, H, F>(self, handler: H) -> Response<B>
+    where
+        B: Default,
+        H: FnOnce(WebSocket) -> F + Send + 'static,
+        F: Future<Output = HandlerResult> + Send + 'static,
+    {
+        let subprotocol = self.subprotocol().map(str::to_owned);
+        let Self { response, upgraded, limits } = self;
+        tokio::spawn(async move {
+            match upgraded.await {
+                Ok(upgraded) => {
+                    let (transport, early) = upgraded_transport(upgraded);
+                    drive(WebSocket::new(transport, Role::Server, limits, early, subprotocol), handler).await;
+                }
+                Err(error) => debug!(%error, "the client left during the opening handshake"),
+            }
+        });
+        response.map(|()| B::default())
+    }
+}
+
+impl fmt::Debug for Upgrade {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Upgrade").field("response", &self.response).finish_non_exhaustive()
+    }
+}
+
+/// Takes the stream back from hyper, with the bytes it had already read. A plain TCP stream comes back as such.
+pub(crate) fn upgraded_transport(upgraded: Upgraded) -> (Transport, Bytes) {
+    match upgraded.downcast::<TokioIo<TcpStream>>() {
+        Ok(parts) => (Transport::Tcp(parts.io.into_inner()), parts.read_buf),
+        Err(upgraded) => (Transport::Other(Box::pin(TokioIo::new(upgraded))), Bytes::new()),
+    }
+}

@@ -1,0 +1,81 @@
+//! What carries a connection's bytes. One type, so that [`WebSocket`](crate::WebSocket) is one type.
+
+use core::pin::Pin;
+use core::task::{Context, Poll};
+use std::io::{self, IoSlice};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+/// Anything bytes go in and out of.
+pub(crate) trait Duplex: AsyncRead + AsyncWrite + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Send> Duplex for T {}
+
+/// Plain TCP, which is most connections and is called directly, or anything else behind a pointer.
+pub(crate) enum Transport {
+    Tcp(TcpStream),
+    Other(Pin<Box<dyn Duplex>>),
+    /// Given back to the system: the connection has ended.
+    Ended,
+}
+
+impl AsyncRead for Transport {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match &mut *self {
+            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Other(stream) => stream.as_mut().poll_read(cx, buf),
+            Self::Ended => Poll::Ready(Err(ended())),
+        }
+    }
+}
+
+impl AsyncWrite for Transport {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        match &mut *self {
+            Self::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
+            Self::Other(stream) => stream.as_mut().poll_write(cx, buf),
+            Self::Ended => Poll::Ready(Err(ended())),
+        }
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match &mut *self {
+            Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Self::Other(stream) => stream.as_mut().poll_write_vectored(cx, bufs),
+            Self::Ended => Poll::Ready(Err(ended())),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Tcp(stream) => stream.is_write_vectored(),
+            Self::Other(stream) => stream.is_write_vectored(),
+            Self::Ended => false,
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut *self {
+            Self::Tcp(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Other(stream) => stream.as_mut().poll_flush(cx),
+            Self::Ended => Poll::Ready(Err(ended())),
+        }
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut *self {
+            Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Other(stream) => stream.as_mut().poll_shutdown(cx),
+            Self::Ended => Poll::Ready(Err(ended())),
+        }
+    }
+}
+
+fn ended() -> io::Error {
+    io::ErrorKind::NotConnected.into()
+}

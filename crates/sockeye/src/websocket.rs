@@ -1,0 +1,165 @@
+//! The WebSocket people hold: a handle to a [`Driver`], whose methods are the whole interface.
+
+use core::fmt;
+use core::future::poll_fn;
+use core::task::{Context, Waker, ready};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use sockeye_proto::connection::ControlPayload;
+use sockeye_proto::{CloseCode, CloseReason, Limits, Message, Role, Text};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::error::Error;
+use crate::stream::Driver;
+use crate::transport::Transport;
+
+/// A WebSocket connection, client's or server's end, over whatever transport.
+///
+/// What arrives is read while a method of it is awaited: that is when Pings are answered and a Close is noticed. A
+/// `WebSocket` that is dropped while open says Close 1001 if that needs no waiting, and ends the transport.
+pub struct WebSocket {
+    shared: Arc<Mutex<Driver>>,
+    subprotocol: Option<String>,
+}
+
+impl WebSocket {
+    /// A WebSocket over a stream on which the opening handshake is done.
+    ///
+    /// ```
+    /// use sockeye::{Limits, Message, Role, WebSocket};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), sockeye::Error> {
+    /// let (near, far) = tokio::io::duplex(1024);
+    /// let mut client = WebSocket::from_stream(near, Role::Client, Limits::default());
+    /// let mut server = WebSocket::from_stream(far, Role::Server, Limits::default());
+    /// client.send("你好").await?;
+    /// assert_eq!(server.recv().await?, Some(Message::from("你好")));
+    /// # Ok(()) }
+    /// ```
+    pub fn from_stream(stream: impl AsyncRead + AsyncWrite + Send + 'static, role: Role, limits: Limits) -> Self {
+        Self::new(Transport::Other(Box::pin(stream)), role, limits, Bytes::new(), None)
+    }
+
+    /// `early` are bytes that whoever did the opening handshake has read beyond its end.
+    pub(crate) fn new(
+        transport: Transport,
+        role: Role,
+        limits: Limits,
+        early: Bytes,
+        subprotocol: Option<String>,
+    ) -> Self {
+        let driver = Driver::new(transport, role, limits, early);
+        Self { shared: Arc::new(Mutex::new(driver)), subprotocol }
+    }
+
+    /// Waits for the next message.
+    ///
+    /// `None` is the end: the closing handshake is done, [`close_reason`](Self::close_reason) has what the peer said.
+    ///
+    /// # Errors
+    /// [`Error::Protocol`] when the peer broke a rule or a limit, [`Error::Aborted`] or [`Error::Io`] when the
+    /// connection ended without a Close. Messages that came before it are given first; after it comes `None`.
+    ///
+    /// # Cancel safety
+    /// Dropping the future loses nothing: what was received stays for the next call.
+    pub async fn recv(&mut self) -> Result<Option<Message>, Error> {
+        poll_fn(|cx| self.lock().poll_recv(cx)).await
+    }
+
+    /// Sends a message, in one frame. `Ok` says that all of it is with the system's network stack.
+    ///
+    /// # Errors
+    /// [`Error::Closed`] once a Close has been sent or received; [`Error::Io`] when writing fails.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves the message queued whole, or not at all if it was still waiting for the queue, of 1 MiB,
+    /// to have room. What is queued is written by whatever is called next.
+    pub async fn send(&mut self, message: impl Into<Message>) -> Result<(), Error> {
+        let mut message = Some(message.into());
+        poll_fn(|cx| {
+            let mut driver = self.lock();
+            if message.is_some() {
+                ready!(driver.poll_room(cx))?;
+            }
+            if let Some(message) = message.take() {
+                driver.connection.send(message)?;
+            }
+            driver.poll_flush(cx)
+        })
+        .await
+    }
+
+    /// Sends a Ping with at most 125 bytes of payload. The peer answers it with a Pong, if it lives.
+    ///
+    /// # Errors
+    /// [`Error::PingTooLong`]; else as [`send`](Self::send).
+    ///
+    /// # Cancel safety
+    /// Dropping the future after its first poll leaves the Ping queued.
+    pub async fn ping(&mut self, payload: impl AsRef<[u8]>) -> Result<(), Error> {
+        let payload = payload.as_ref();
+        let payload = ControlPayload::new(payload).ok_or(Error::PingTooLong(payload.len()))?;
+        self.lock().connection.ping(payload)?;
+        poll_fn(|cx| self.lock().poll_flush(cx)).await
+    }
+
+    /// Closes the connection: sends Close, waits for the peer's and for the end of the transport, at most for
+    /// [`Limits::closing`] in all. Messages that arrive meanwhile are discarded; to have them, drop the future after its
+    /// first poll and go on with [`recv`](Self::recv).
+    ///
+    /// A connection that is closing already is waited for; one that is closed is left alone.
+    ///
+    /// # Errors
+    /// [`Error::InvalidClose`] for a code that must not be sent or a reason of more than 123 bytes, and nothing is sent;
+    /// [`Error::Aborted`], [`Error::Io`] or [`Error::Timeout`] when the peer does not close in its turn.
+    ///
+    /// # Cancel safety
+    /// Dropping the future after its first poll leaves the Close queued; `recv` or another `close` brings it to its end.
+    pub async fn close(&mut self, code: CloseCode, reason: impl Into<Text>) -> Result<(), Error> {
+        let reason = CloseReason::new(code, reason)?;
+        self.lock().connection.close(reason);
+        poll_fn(|cx| self.lock().poll_closed(cx)).await
+    }
+
+    /// What the peer's Close frame said, once it has come. [`CloseCode::NO_STATUS_RECEIVED`] if it said nothing.
+    #[must_use]
+    pub fn close_reason(&self) -> Option<CloseReason> {
+        self.lock().peer_reason.clone()
+    }
+
+    /// The subprotocol that both ends agreed on.
+    #[must_use]
+    pub fn subprotocol(&self) -> Option<&str> {
+        self.subprotocol.as_deref()
+    }
+
+    /// A second handle to the same connection, with which the server closes it when its handler has ended.
+    pub(crate) fn keep(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared), subprotocol: None }
+    }
+
+    /// Whether this is the only handle.
+    pub(crate) fn is_last(&self) -> bool {
+        Arc::strong_count(&self.shared) == 1
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Driver> {
+        // A panic while it was locked can only be a transport's; the protocol's state is whole between its calls.
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for WebSocket {
+    fn drop(&mut self) {
+        if self.is_last() {
+            self.lock().abandon(&mut Context::from_waker(Waker::noop()));
+        }
+    }
+}
+
+impl fmt::Debug for WebSocket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebSocket").field("connection", &self.lock().connection).finish_non_exhaustive()
+    }
+}
