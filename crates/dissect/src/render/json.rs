@@ -1,0 +1,223 @@
+//! Records for programs: JSON Lines, one object for each frame. These names stay; new ones may be added.
+//!
+//! | name | type | |
+//! |---|---|---|
+//! | `frame` | number | the frame's number in its stream, from 1 |
+//! | `offset`, `size` | number | bytes of the stream before the frame; bytes of it that are there |
+//! | `from` | `"client"`, `"server"`, null | who sent it; null where the stream ends before the MASK bit |
+//! | `from_assumed` | bool | whether `from` was taken from the first frame's MASK bit |
+//! | `header` | hex | the header's bytes, as far as they have come |
+//! | `fin`, `rsv1`, `rsv2`, `rsv3` | bool, null | null, here and below: has not come |
+//! | `opcode`, `opcode_name` | number, string | 0 to 15; the RFC's name in lower case, or `"reserved"` |
+//! | `masked` | bool, null | the MASK bit |
+//! | `length_bits` | 7, 16, 64, null | the form of the length |
+//! | `payload_length` | number, null | as the header claims it |
+//! | `masking_key` | hex, null | null when MASK is 0 too |
+//! | `fields` | array | of `{"name", "bit", "bits", "value"}`: where each field of the header lies, in bits |
+//! | `payload` | hex | unmasked, as much as has come |
+//! | `payload_masked` | hex, null | as on the wire; null when MASK is 0 |
+//! | `payload_not_kept` | number | bytes that have come and are not in `payload`, because it is too long to keep |
+//! | `missing` | number | bytes the frame lacks where the stream ends; 0 when it is whole |
+//! | `missing_is_exact` | bool | false where the stream ends before the length of the frame is known |
+//! | `text` | string, null | of a text message: the characters that lie in this frame as a whole; null if it has bad UTF-8 |
+//! | `begins_within`, `ends_within` | object, null | a character shared with other frames: `{"character", "pieces", "missing"}`, each piece `{"frame", "bytes"}` |
+//! | `message` | object, null | `{"number", "kind", "fragment", "ends", "length", "text"}`; the text stands where it ends, if it is good |
+//! | `within_message` | number, null | for a control frame: the message between whose fragments it stands |
+//! | `close` | object, null | `{"code", "name", "reason"}` |
+//! | `violations` | array | of `{"rule", "section", "message", "byte"}`; `byte` is the place in the payload, for bad UTF-8, else null |
+//! | `receiver` | string | `"takes"`, `"fails"`, `"has failed"` or `"discards"` |
+//! | `receiver_code` | number, null | the close code it fails the connection with |
+//!
+//! Hex is lower case without spaces. Any number above 2^53 − 1 stands as a string of its digits (RFC 7493 §2.2), so that
+//! no reader rounds it: a length may have 64 bits. In strings every control and formatting character is escaped, so that
+//! a terminal shows them and does nothing else.
+
+use core::fmt::Write as _;
+use std::io::{self, Write};
+
+use serde_json::{Value, json};
+use sockeye_proto::frame::{Header, LengthForm, Opcode};
+
+use super::words::escaped;
+use crate::{CloseBody, Field, Finding, MessagePart, Missing, Receiver, Record, Sender, SharedCharacter};
+
+/// Writes one record as one line.
+///
+/// # Errors
+/// Those of the writer.
+pub fn write(record: &Record, out: &mut impl Write) -> io::Result<()> {
+    let mut before = '{';
+    for (name, value) in members(record) {
+        write!(out, "{before}\"{name}\":{}", harmless(&value.to_string()))?;
+        before = ',';
+    }
+    writeln!(out, "}}")
+}
+
+/// The members of a record's object, in the order they are written.
+fn members(record: &Record) -> Vec<(&'static str, Value)> {
+    let header = record.header;
+    let fields = record.fields();
+    let bit = |name| flag(&fields, name);
+    let has_bad_utf8 = record.findings.iter().any(|finding| matches!(finding, Finding::InvalidUtf8 { .. }));
+    let part = record.text_part.as_ref();
+    let (missing, missing_is_exact) = match record.missing {
+        Missing::Nothing => (0, true),
+        Missing::Exactly(missing) => (missing, true),
+        Missing::AtLeast(missing) => (missing, false),
+    };
+    let (receiver, receiver_code) = match record.receiver {
+        Receiver::Takes => ("takes", None),
+        Receiver::Fails(code) => ("fails", Some(code.as_u16())),
+        Receiver::HasFailed(_) => ("has failed", None),
+        Receiver::Discards(_) => ("discards", None),
+    };
+    vec![
+        ("frame", number(record.number)),
+        ("offset", number(record.offset)),
+        ("size", number(record.size())),
+        ("from", json!(record.sender.role().map(|role| role.to_string()))),
+        ("from_assumed", json!(matches!(record.sender, Sender::Assumed(_)))),
+        ("header", json!(hex(&record.header_bytes))),
+        ("fin", bit(Field::FIN)),
+        ("rsv1", bit(Field::RSV[0])),
+        ("rsv2", bit(Field::RSV[1])),
+        ("rsv3", bit(Field::RSV[2])),
+        ("opcode", json!(record.opcode().map(Opcode::bits))),
+        ("opcode_name", json!(record.opcode().map(Opcode::name))),
+        ("masked", bit(Field::MASK)),
+        ("length_bits", json!(header.map(length_bits))),
+        ("payload_length", json!(header.map(|header| number(header.payload_len())))),
+        ("masking_key", json!(header.and_then(Header::masking_key).map(|key| hex(&key.bytes())))),
+        ("fields", fields.iter().map(field).collect()),
+        ("payload", json!(hex(&record.payload))),
+        ("payload_masked", json!(record.masked_payload().map(|payload| hex(&payload)))),
+        ("payload_not_kept", number(record.not_kept())),
+        ("missing", number(missing)),
+        ("missing_is_exact", json!(missing_is_exact)),
+        ("text", json!(record.text().filter(|_| !has_bad_utf8))),
+        ("begins_within", json!(part.and_then(|part| part.begins_within.as_ref()).map(shared))),
+        ("ends_within", json!(part.and_then(|part| part.ends_within.as_ref()).map(shared))),
+        ("message", json!(record.message.as_ref().map(|part| message(part, record)))),
+        ("within_message", json!(record.within_message.map(number))),
+        ("close", json!(record.close.as_ref().map(close))),
+        ("violations", record.findings.iter().map(violation).collect()),
+        ("receiver", json!(receiver)),
+        ("receiver_code", json!(receiver_code)),
+    ]
+}
+
+/// The largest integer that every reader of JSON holds exactly: 2^53 − 1 (RFC 7493 §2.2).
+const EXACT: u64 = (1 << 53) - 1;
+
+fn number(number: u64) -> Value {
+    if number <= EXACT { json!(number) } else { json!(number.to_string()) }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}"); // A String takes everything.
+        hex
+    })
+}
+
+fn flag(fields: &[Field], name: &str) -> Value {
+    let field = fields.iter().find(|field| field.name == name);
+    json!(field.and_then(|field| field.value).map(|value| value == 1))
+}
+
+fn field(field: &Field) -> Value {
+    json!({
+        "name": field.name,
+        "bit": field.bits.start,
+        "bits": field.bits.len(),
+        "value": field.value.map(number),
+    })
+}
+
+const fn length_bits(header: Header) -> u8 {
+    match header.length_form() {
+        LengthForm::Bits7 => 7,
+        LengthForm::Bits16 => 16,
+        LengthForm::Bits64 => 64,
+    }
+}
+
+fn message(message: &MessagePart, record: &Record) -> Value {
+    json!({
+        "number": number(message.number),
+        "kind": message.kind.name(),
+        "fragment": number(message.fragment),
+        "ends": message.ends,
+        "length": number(message.len),
+        "text": record.message_text(),
+    })
+}
+
+fn shared(shared: &SharedCharacter) -> Value {
+    let pieces = shared.pieces.iter();
+    let pieces: Vec<_> =
+        pieces.map(|piece| json!({ "frame": number(piece.frame), "bytes": hex(&piece.bytes) })).collect();
+    json!({ "character": shared.character, "pieces": pieces, "missing": shared.missing })
+}
+
+fn close(close: &CloseBody) -> Value {
+    json!({
+        "code": close.code.map(u16::from),
+        "name": close.code.and_then(|code| code.name()),
+        "reason": close.reason,
+    })
+}
+
+fn violation(finding: &Finding) -> Value {
+    let byte = match finding {
+        Finding::InvalidUtf8 { at, .. } => Some(number(at.in_payload)),
+        _ => None,
+    };
+    json!({
+        "rule": finding.name(),
+        "section": finding.section(),
+        "message": finding.to_string(),
+        "byte": byte,
+    })
+}
+
+/// JSON with everything escaped that a terminal could take for a command, or that would not be seen. Outside of strings
+/// JSON is ASCII and has none of it; in strings its C0 controls are escaped already.
+fn harmless(json: &str) -> String {
+    let acts = |character: char| character == '\x7f' || (!character.is_ascii() && escaped(character).is_ascii());
+    if !json.contains(acts) {
+        return json.to_owned();
+    }
+    json.chars().fold(String::with_capacity(json.len()), |mut harmless, character| {
+        if acts(character) {
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                let _ = write!(harmless, "\\u{unit:04x}"); // A String takes everything.
+            }
+        } else {
+            harmless.push(character);
+        }
+        harmless
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_character_comes_back_from_its_json_and_none_of_the_dangerous_stands_in_it() {
+        for character in '\0'..=char::MAX {
+            let json = harmless(&json!(character).to_string());
+            assert!(!json.chars().any(char::is_control), "{json:?}");
+            assert_eq!(serde_json::from_str::<char>(&json).unwrap(), character);
+        }
+        assert_eq!(harmless(&json!("你\u{202e}\u{9b}\u{e0001}").to_string()), r#""你\u202e\u009b\udb40\udc01""#);
+    }
+
+    #[test]
+    fn numbers_no_reader_rounds_are_numbers_and_longer_ones_strings() {
+        assert_eq!(number((1 << 53) - 1).to_string(), "9007199254740991");
+        assert_eq!(number(1 << 53).to_string(), "\"9007199254740992\"");
+    }
+}

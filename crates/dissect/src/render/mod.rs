@@ -1,0 +1,18 @@
+//! Records made visible: one [`Record`](crate::Record), several views. Each only reads; none changes what is seen.
+//!
+//! * [`text`]: for people, in a terminal of 80 columns or more: the RFC's figure filled in, and what explains it.
+//! * [`json`]: for programs, one object a line.
+//!
+//! The page's view stands here too, once it has come; `figure` is what it shares with the text.
+//!
+//! What a peer has sent reaches neither a terminal nor a log as it is: control characters, escape sequences and the
+//! characters that turn the direction of writing are escaped in every view.
+
+mod style;
+mod words;
+mod operations;
+mod figure;
+mod payload;
+mod story;
+pub mod text;
+pub mod json;

@@ -1,0 +1,112 @@
+//! The payload: how it is unmasked, byte by byte, and what it is.
+
+use core::ops::Range;
+use std::io::{self, Write};
+
+use sockeye_proto::frame::Header;
+use sockeye_proto::mask::{self, MaskingKey};
+
+use super::style::{PAYLOAD, Paint, Style};
+use super::words;
+use crate::{Field, Record};
+
+/// Steps of unmasking that are shown.
+const STEPS: usize = 8;
+/// Lines of a dump, unless all are asked for.
+const LINES: usize = 4;
+/// Bytes in a line of a dump.
+const LINE: usize = 16;
+
+/// The first steps of unmasking: `0x7f ^ 0x37 = 0x48  H`.
+pub(super) fn steps(record: &Record, key: MaskingKey, paint: Paint) -> Vec<String> {
+    let labels = labels(record);
+    let shown = record.payload.iter().take(STEPS).enumerate();
+    let mut lines: Vec<String> = shown
+        .map(|(i, &plain)| {
+            let key_byte = key.bytes()[i % 4];
+            let masked = paint.paint(Style::Field(PAYLOAD), &format!("0x{:02x}", plain ^ key_byte));
+            let key_byte = paint.paint(Style::Field(Field::MASKING_KEY), &format!("0x{key_byte:02x}"));
+            let label = labels.get(i).map(String::as_str).unwrap_or_default();
+            format!("{masked} ^ {key_byte} = 0x{plain:02x} {label}").trim_end().to_owned()
+        })
+        .collect();
+    if record.arrived > STEPS as u64 {
+        lines.push(format!("… and so on, {}", words::more_bytes(record.arrived - STEPS as u64)));
+    }
+    lines
+}
+
+/// What each of the first bytes is: an ASCII character, or a part of a longer one where the payload is text.
+fn labels(record: &Record) -> Vec<String> {
+    let part = record.text_part.as_ref();
+    let mut labels: Vec<String> = Vec::new();
+    if let Some(part) = part {
+        let begun = part.begins_within.as_ref();
+        let label = |i| match begun.and_then(|begun| begun.character) {
+            Some(character) => of(character, character.len_utf8() - part.lead + i),
+            None => "part of a character".to_owned(),
+        };
+        labels.extend((0..part.lead).map(label));
+    }
+    match record.text() {
+        Some(text) => {
+            for character in text.chars().take(STEPS) {
+                labels.extend((0..character.len_utf8()).map(|i| of(character, i)));
+            }
+        }
+        None => labels
+            .extend(record.payload.iter().take(STEPS).map(|&byte| ascii(byte).map(String::from).unwrap_or_default())),
+    }
+    labels
+}
+
+/// A character, and which of its bytes this is.
+fn of(character: char, i: usize) -> String {
+    match character.len_utf8() {
+        1 => words::named(character),
+        bytes => format!("{}, byte {} of {bytes}", words::escaped(character), i + 1),
+    }
+}
+
+fn ascii(byte: u8) -> Option<char> {
+    matches!(byte, b' '..=b'~').then_some(char::from(byte))
+}
+
+/// The payload as a dump: offset, bytes, ASCII. On the wire, or unmasked.
+pub(super) fn dump(
+    record: &Record,
+    on_the_wire: bool,
+    all: bool,
+    paint: Paint,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    let key = record.header.and_then(Header::masking_key).filter(|_| on_the_wire);
+    let lines = record.payload.chunks(LINE).take(if all { usize::MAX } else { LINES });
+    for (i, line) in lines.enumerate() {
+        let mut bytes = line.to_vec();
+        if let Some(key) = key {
+            mask::apply(key, (i * LINE) as u64, &mut bytes);
+        }
+        let offset = paint.paint(Style::Quiet, &format!("{:04x}", i * LINE));
+        let hex = format!("{:<48}", halves(&bytes, 0..8) + "  " + &halves(&bytes, 8..LINE));
+        let hex = paint.paint(Style::Field(PAYLOAD), &hex);
+        let text: String = bytes.iter().map(|&byte| ascii(byte).unwrap_or('.')).collect();
+        writeln!(out, "    {offset}  {hex}  {text}")?;
+    }
+    let hidden = record.payload.len().saturating_sub(LINES * LINE) as u64;
+    if !all && hidden > 0 {
+        writeln!(out, "    {}", paint.paint(Style::Quiet, &format!("… {}, not shown", words::more_bytes(hidden))))?;
+    } else if record.not_kept() > 0 {
+        writeln!(
+            out,
+            "    {}",
+            paint.paint(Style::Quiet, &format!("… {}, not kept", words::more_bytes(record.not_kept())))
+        )?;
+    }
+    Ok(())
+}
+
+/// One half of a dump's line.
+fn halves(bytes: &[u8], half: Range<usize>) -> String {
+    words::hex(&bytes[half.start.min(bytes.len())..half.end.min(bytes.len())])
+}

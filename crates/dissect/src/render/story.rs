@@ -1,0 +1,198 @@
+//! What a frame means, in words: its text, its place in a message, what a Close says, and what a receiver does.
+
+use sockeye_proto::CloseCode;
+use sockeye_proto::frame::{Header, Opcode};
+
+use super::words::{self, COLUMNS, TIE, bytes, counted, more_bytes, named, quoted};
+use crate::{MessagePart, Missing, Receiver, Record, Sender, SharedCharacter};
+
+/// Columns for quotes that may take several lines, unless all is asked for.
+const QUOTE: usize = 3 * COLUMNS;
+/// Characters whose bytes are listed, unless all is asked for.
+const CHARACTERS: usize = 12;
+
+/// The frame in one line, which fits 80 columns unless its numbers are huge.
+pub(super) fn summary(record: &Record) -> String {
+    let mut parts = vec![format!("Frame {}", record.number)];
+    parts.extend(record.sender.role().map(|role| role.to_string()));
+    parts.extend(record.opcode().map(|opcode| match opcode.is_reserved() {
+        true => format!("reserved {:#X}", opcode.bits()),
+        false => opcode.name().to_owned(),
+    }));
+    match record.header {
+        None => parts.push("cut off in its header".to_owned()),
+        Some(header) => {
+            parts.push(if header.fin() { "FIN" } else { "no FIN" }.to_owned());
+            parts.push(if header.masked() { "MASK" } else { "no MASK" }.to_owned());
+            parts.push(match record.missing {
+                Missing::Nothing => bytes(header.payload_len()),
+                _ => format!("{} of {}", record.arrived, bytes(header.payload_len())),
+            });
+        }
+    }
+    if !record.findings.is_empty() {
+        parts.push(format!("✗ {}", record.findings.len()));
+    }
+    let line = parts.join(" · ");
+    let room = COLUMNS.saturating_sub(line.chars().count() + 3);
+    match record.text().filter(|text| !text.is_empty() && room > 8) {
+        Some(text) => format!("{line} · {}", quoted(text, room)),
+        None => line,
+    }
+}
+
+/// Where the frame lies in the stream, and how we know who sent it.
+pub(super) fn place(record: &Record) -> Vec<String> {
+    let end = record.offset + record.size();
+    let [header, payload] = [record.header_bytes.len() as u64, record.arrived];
+    let payload = if payload > 0 { format!(", {payload} of payload") } else { String::new() };
+    let mut lines = vec![format!("bytes {} to {}: {header} of header{payload}", record.offset, end - 1)];
+    if let (Sender::Assumed(role), 1) = (record.sender, record.number) {
+        let bit = u8::from(role.masks());
+        lines.push(format!("taken to come from a {role}, because MASK is {bit}"));
+    }
+    lines
+}
+
+/// The text of the frame, and the bytes of its characters.
+pub(super) fn text(record: &Record, all: bool) -> Vec<String> {
+    let (Some(part), Some(text)) = (&record.text_part, record.text()) else {
+        return Vec::new();
+    };
+    let mut lines = Vec::new();
+    if let Some(shared) = &part.begins_within {
+        lines.push(format!("begins within a character: {shared} {}", in_frames(shared)));
+    }
+    if !text.is_empty() {
+        let quote = quoted(text, if all { usize::MAX } else { QUOTE });
+        let characters = counted(text.chars().count() as u64, "character");
+        lines.push(format!("{quote} ({characters} in {})", bytes(text.len() as u64)));
+    }
+    if !text.is_ascii() {
+        let shown = if all { usize::MAX } else { CHARACTERS };
+        let mut list: Vec<String> = text.chars().take(shown).map(with_bytes).collect();
+        if text.chars().nth(shown).is_some() {
+            list.push("…".to_owned());
+        }
+        lines.push(list.join(" · ").replace(" ·", &format!("{TIE}·")));
+    }
+    if let Some(shared) = &part.ends_within {
+        let missing = more_bytes(shared.missing as u64);
+        lines.push(format!("ends within a character: {shared} ({missing} to come)"));
+    }
+    lines
+}
+
+/// `你 E4 BD A0`
+fn with_bytes(character: char) -> String {
+    let mut buffer = [0; 4];
+    let bytes = character.encode_utf8(&mut buffer).as_bytes();
+    format!("{} {}", named(character), words::hex(bytes).to_uppercase()).replace(' ', &TIE.to_string())
+}
+
+fn in_frames(shared: &SharedCharacter) -> String {
+    let frames: Vec<String> = shared.pieces.iter().map(|piece| piece.frame.to_string()).collect();
+    match frames.split_last() {
+        Some((last, others)) if !others.is_empty() => {
+            format!("(frames {} and {last})", others.join(", "))
+        }
+        _ => String::new(),
+    }
+}
+
+/// How the frame begins, continues or ends a message.
+pub(super) fn message(record: &Record, all: bool) -> Vec<String> {
+    if let Some(number) = record.within_message {
+        return vec![match record.opcode() {
+            Some(Opcode::CLOSE) => format!("closes while message {number} has not ended"),
+            _ => format!("none: a control frame may stand within message {number} (§5.4)"),
+        }];
+    }
+    let (Some(message), Some(header)) = (&record.message, record.header) else {
+        return Vec::new();
+    };
+    let mut lines = vec![position(message, header, record.is_cut_off())];
+    if message.assembled.is_some()
+        && let Some(text) = record.message_text()
+    {
+        lines.push(format!("its text: {}", quoted(text, if all { usize::MAX } else { QUOTE })));
+    }
+    lines
+}
+
+fn position(message: &MessagePart, header: Header, cut_off: bool) -> String {
+    let MessagePart { number, kind, fragment, len, .. } = message;
+    let len = bytes(*len);
+    match (fragment, header.fin()) {
+        (1, true) if cut_off => {
+            format!("message {number} ({kind}), all in this frame, which is cut off")
+        }
+        (1, true) => format!("message {number} ({kind}), all in this frame"),
+        (1, false) => {
+            format!("begins message {number} ({kind}); more fragments follow, as FIN is 0")
+        }
+        (_, false) => format!("continues message {number} ({kind}): fragment {fragment}, {len} so far, more follow"),
+        (_, true) if cut_off => {
+            format!("ends message {number} ({kind}) with fragment {fragment}, which is cut off")
+        }
+        (_, true) => {
+            format!("ends message {number} ({kind}) with fragment {fragment}: {len} in all")
+        }
+    }
+}
+
+/// What a Close frame says.
+pub(super) fn close(record: &Record) -> Vec<String> {
+    let Some(close) = &record.close else {
+        return Vec::new();
+    };
+    let Some(code) = close.code else {
+        return vec![format!("no code; an application is told {}", CloseCode::NO_STATUS_RECEIVED)];
+    };
+    let [high, low] = code.as_u16().to_be_bytes();
+    let name = code.name().map(|name| format!(": {name}")).unwrap_or_default();
+    let code = format!("0x{high:02X} << 8 | 0x{low:02X} = {}{name}", code.as_u16());
+    let reason = match close.reason.as_deref() {
+        Some("") => "no reason".to_owned(),
+        Some(reason) => format!("reason {}", quoted(reason, QUOTE)),
+        None => "a reason that is not UTF-8".to_owned(),
+    };
+    vec![code, reason]
+}
+
+/// What a receiver does, if it is more than to take the frame.
+pub(super) fn receiver(record: &Record) -> Option<String> {
+    let receiver = record.sender.role().map_or_else(|| "receiver".to_owned(), |role| role.peer().to_string());
+    match record.receiver {
+        Receiver::Takes => None,
+        Receiver::Fails(code) => Some(format!("a {receiver} fails the connection here with {code} (§7.1.7)")),
+        Receiver::HasFailed(number) => {
+            Some(format!("a {receiver} does not read this: it has failed the connection at frame {number} (§7.1.7)"))
+        }
+        Receiver::Discards(number) => {
+            let what = if record.opcode().is_some_and(Opcode::is_control) { "frame" } else { "data" };
+            Some(format!("a {receiver} discards this {what}: frame {number} was the Close (§1.4, §5.5.1)"))
+        }
+    }
+}
+
+/// What is no broken rule by itself, and still good to know.
+pub(super) fn note(record: &Record) -> Option<String> {
+    let header = record.header.filter(|header| header.rsv(1) && !header.opcode().is_control())?;
+    Some(format!(
+        "RSV1 on a {} frame mostly means permessage-deflate: where both ends agreed on it, the payload is compressed \
+         (RFC 7692 §6)",
+        header.opcode()
+    ))
+}
+
+/// What is missing of a frame that is cut off.
+pub(super) fn missing(record: &Record) -> Option<String> {
+    let header = if record.header.is_none() { " in its header" } else { "" };
+    let missing = match record.missing {
+        Missing::Nothing => return None,
+        Missing::Exactly(missing) => more_bytes(missing),
+        Missing::AtLeast(missing) => format!("at least {}", more_bytes(missing)),
+    };
+    Some(format!("cut off{header}: needs {missing}"))
+}
