@@ -1,0 +1,68 @@
+//! The page's files, built into the program.
+
+use bytes::Bytes;
+use http::{HeaderValue, Response, header};
+use http_body_util::Full;
+
+/// A file of the page.
+pub(super) struct File {
+    path: &'static str,
+    content_type: &'static str,
+    bytes: &'static [u8],
+}
+
+/// The file at a path; `/` is the page itself.
+pub(super) fn find(path: &str) -> Option<&'static File> {
+    FILES.iter().find(|file| file.path == path)
+}
+
+impl File {
+    pub(super) fn response(&self) -> Response<Full<Bytes>> {
+        let mut response = Response::new(Full::new(Bytes::from_static(self.bytes)));
+        let headers = response.headers_mut();
+        for (name, value) in [
+            (header::CONTENT_TYPE, self.content_type),
+            // The files change with the program, at no address of their own.
+            (header::CACHE_CONTROL, "no-cache"),
+            (header::CONTENT_SECURITY_POLICY, POLICY),
+            (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+            (header::REFERRER_POLICY, "no-referrer"),
+        ] {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+        response
+    }
+}
+
+/// The page runs its own scripts and styles, talks to WebSockets, and shows what it received. Nothing else.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self' ws: wss:; \
+    img-src 'self' blob: data:; media-src blob:; form-action 'none'; base-uri 'none'; frame-ancestors 'none'";
+
+const HTML: &str = "text/html; charset=utf-8";
+const CSS: &str = "text/css; charset=utf-8";
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+const SVG: &str = "image/svg+xml";
+
+macro_rules! files {
+    ($($path:literal: $name:literal, $content_type:ident;)+) => {
+        &[$(File { path: $path, content_type: $content_type, bytes: include_bytes!(concat!("../../page/", $name)) }),+]
+    };
+}
+
+static FILES: &[File] = files! {
+    "/": "index.html", HTML;
+    "/style.css": "style.css", CSS;
+    "/figure.css": "figure.css", CSS;
+    "/favicon.svg": "favicon.svg", SVG;
+    "/app.js": "app.js", SCRIPT;
+    "/connection.js": "connection.js", SCRIPT;
+    "/dom.js": "dom.js", SCRIPT;
+    "/figure.js": "figure.js", SCRIPT;
+    "/files.js": "files.js", SCRIPT;
+    "/frame.js": "frame.js", SCRIPT;
+    "/messages.js": "messages.js", SCRIPT;
+    "/payload.js": "payload.js", SCRIPT;
+    "/samples.js": "samples.js", SCRIPT;
+    "/state.js": "state.js", SCRIPT;
+    "/utf8.js": "utf8.js", SCRIPT;
+};
