@@ -1,0 +1,94 @@
+//! Starts the programs in `interop/`, which speak WebSocket with Python `websockets` and Node `ws`.
+
+use core::time::Duration;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
+use tokio::time::timeout;
+
+/// Whatever has not happened by then will not happen. The programs themselves give up after 20 s.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Peer {
+    PythonWebsockets,
+    NodeWs,
+}
+
+impl Peer {
+    fn command(self) -> Command {
+        let interop = Path::new(env!("CARGO_MANIFEST_DIR")).join("interop");
+        let installed = installed();
+        let mut command = match self {
+            Self::PythonWebsockets => {
+                let mut python = Command::new(installed.join("venv/bin/python"));
+                // The folder of the sources stays as it is.
+                python.env("PYTHONDONTWRITEBYTECODE", "1").arg(interop.join("peer.py"));
+                python
+            }
+            Self::NodeWs => {
+                let mut node = Command::new("node");
+                node.arg(interop.join("peer.mjs"));
+                node
+            }
+        };
+        command.stdin(Stdio::null()).kill_on_drop(true);
+        command
+    }
+
+    /// Starts the peer's server.
+    pub(crate) async fn serve(self) -> Server {
+        let mut child = self.command().arg("serve").stdout(Stdio::piped()).spawn().expect("the peer starts");
+        let stdout = child.stdout.take().expect("stdout is piped");
+        let mut server = Server { child, lines: BufReader::new(stdout).lines(), address: String::new() };
+        let line = server.line().await;
+        line.strip_prefix("listening on ")
+            .expect("the first line says where it listens")
+            .clone_into(&mut server.address);
+        server
+    }
+
+    /// Runs the peer's client against a server; gives what it printed when it found nothing wrong.
+    pub(crate) async fn check(self, url: &str) -> String {
+        let run = self.command().arg("client").arg(url).output();
+        // The battery takes a second or two; on a busy machine more.
+        let out = timeout(2 * PATIENCE, run).await.expect("the peer's client ends").expect("the peer's client runs");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+        assert!(out.status.success(), "{}", text(&out.stderr));
+        text(&out.stdout)
+    }
+}
+
+/// A peer's server. Dropping it ends it.
+pub(crate) struct Server {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+    address: String,
+}
+
+impl Server {
+    /// The URL of a path.
+    pub(crate) fn url(&self, path_and_query: &str) -> String {
+        format!("ws://{}{path_and_query}", self.address)
+    }
+
+    /// The next line it prints: for each connection that ends, `closed PATH CODE REASON`.
+    pub(crate) async fn line(&mut self) -> String {
+        let line = timeout(PATIENCE, self.lines.next_line()).await.expect("the peer prints a line in time");
+        line.expect("the peer's output can be read").expect("the peer runs until the test ends")
+    }
+
+    /// Ends it on the spot, so that its connections end without a Close.
+    pub(crate) async fn kill(&mut self) {
+        self.child.kill().await.expect("the peer can be killed");
+    }
+}
+
+fn installed() -> PathBuf {
+    let folder = std::env::var_os("SOCKEYE_PEERS").expect(
+        "SOCKEYE_PEERS names no folder with the peers; `cargo xtask test interop` installs them and runs these tests",
+    );
+    PathBuf::from(folder)
+}

@@ -1,0 +1,73 @@
+//! The project's chores: `cargo xtask test` checks everything there is to check, and installs what that takes.
+
+mod process;
+mod setup;
+mod stages;
+
+mod autobahn;
+mod browser;
+mod fuzz;
+mod interop;
+mod rust;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+The project's chores.
+
+Usage: cargo xtask <COMMAND>
+
+Commands:
+  test [STAGE…]    check everything, or the named stages
+  fuzz [SECONDS]   fuzz every target for so long (default: 10)
+
+`cargo xtask <COMMAND> --help` says more.
+";
+
+const FUZZ_USAGE: &str = "\
+Builds the fuzz targets of fuzz/ with AddressSanitizer and runs one after the other.
+
+Usage: cargo xtask fuzz [SECONDS]
+
+SECONDS is the time for each target, 10 when it is not given. The seeds in
+fuzz/corpus/ are only read; new inputs collect in target/fuzz-corpus/, and a later
+run goes on from them. An input that breaks a target is kept in target/xtask/.
+
+Example: cargo xtask fuzz 600
+";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    match args.as_slice() {
+        [] | ["--help" | "-h" | "help"] => help(USAGE),
+        ["test", rest @ ..] if asks_for_help(rest) => help(&stages::usage()),
+        ["test", rest @ ..] => match stages::named(rest) {
+            Ok(chosen) => stages::run(&chosen),
+            Err(unknown) => {
+                wrong_usage(&format!("there is no stage called {unknown} (cargo xtask test --help lists them)"))
+            }
+        },
+        ["fuzz", rest @ ..] if asks_for_help(rest) => help(FUZZ_USAGE),
+        ["fuzz"] => stages::run(&[fuzz::stage(fuzz::DEFAULT_SECONDS)]),
+        ["fuzz", seconds] => match seconds.parse() {
+            Ok(seconds) => stages::run(&[fuzz::stage(seconds)]),
+            Err(_) => wrong_usage(&format!("{seconds} is not a number of seconds")),
+        },
+        _ => wrong_usage(&format!("cannot read `{}`", args.join(" "))),
+    }
+}
+
+fn asks_for_help(args: &[&str]) -> bool {
+    args.iter().any(|arg| matches!(*arg, "--help" | "-h"))
+}
+
+fn help(text: &str) -> ExitCode {
+    print!("{text}");
+    ExitCode::SUCCESS
+}
+
+fn wrong_usage(what: &str) -> ExitCode {
+    eprintln!("xtask: {what}; see cargo xtask --help");
+    ExitCode::from(2)
+}

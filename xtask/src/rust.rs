@@ -1,0 +1,72 @@
+//! The stages that need nothing but Rust: format, clippy, unit, doc.
+
+use std::process::Command;
+
+use crate::process::{Step, cargo, root, succeeds};
+use crate::setup::need_component;
+use crate::stages::Stage;
+
+pub(crate) fn format() -> Stage {
+    Stage {
+        name: "format",
+        about: "every file is formatted",
+        run: Box::new(|| {
+            need_component("rustfmt", "fmt")?;
+            Step::cargo("format").args(["fmt", "--all", "--check"]).run()?;
+            if root().join("fuzz/Cargo.toml").exists() {
+                // A workspace of its own, because it is built in its own way.
+                Step::cargo("format-fuzz")
+                    .args(["fmt", "--all", "--check", "--manifest-path", "fuzz/Cargo.toml"])
+                    .run()?;
+            }
+            Ok(())
+        }),
+    }
+}
+
+pub(crate) fn clippy() -> Stage {
+    Stage {
+        name: "clippy",
+        about: "no warnings, with all features",
+        run: Box::new(|| {
+            need_component("clippy", "clippy")?;
+            Step::cargo("clippy")
+                .args(["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"])
+                .run()
+        }),
+    }
+}
+
+pub(crate) fn unit() -> Stage {
+    Stage {
+        name: "unit",
+        about: "unit and integration tests",
+        run: Box::new(|| {
+            let step = Step::cargo("unit");
+            if succeeds(Command::new(cargo()).args(["nextest", "--version"])) {
+                step.args(["nextest", "run", "--workspace", "--no-fail-fast"])
+            } else {
+                // Neither doc tests, which have their stage, nor benchmarks.
+                step.args(["test", "--workspace", "--tests", "--examples", "--no-fail-fast"])
+            }
+            .keep(closing_line)
+            .run()
+        }),
+    }
+}
+
+pub(crate) fn doc() -> Stage {
+    Stage {
+        name: "doc",
+        about: "documentation without warnings, and its examples",
+        run: Box::new(|| {
+            Step::cargo("doc-tests").args(["test", "--doc", "--workspace"]).keep(closing_line).run()?;
+            Step::cargo("doc").args(["doc", "--no-deps", "--workspace"]).env("RUSTDOCFLAGS", "-D warnings").run()
+        }),
+    }
+}
+
+/// The line in which a test runner says how many tests passed: cargo's or nextest's.
+pub(crate) fn closing_line(line: &str) -> bool {
+    line.starts_with("test result:") || line.starts_with("Summary [")
+}

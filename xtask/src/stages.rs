@@ -1,0 +1,143 @@
+//! The stages of a test run: which there are, and how they are run and reported.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use crate::{autobahn, browser, fuzz, interop, rust};
+
+/// One part of the test run, which passes, fails or is left out as a whole.
+pub(crate) struct Stage {
+    pub(crate) name: &'static str,
+    pub(crate) about: &'static str,
+    pub(crate) run: Box<dyn Fn() -> Outcome>,
+}
+
+/// How a stage went. Whatever it started has ended by then.
+pub(crate) type Outcome = Result<(), Stop>;
+
+/// Why a stage did not pass.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    /// Something is wrong with the project.
+    Failed(String),
+    /// This machine cannot run the stage: no network, not root, a tool is missing.
+    LeftOut(String),
+}
+
+impl From<std::io::Error> for Stop {
+    fn from(error: std::io::Error) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+/// All stages, cheapest first: what fails in seconds should not be told after minutes.
+fn all() -> Vec<Stage> {
+    vec![
+        rust::format(),
+        rust::clippy(),
+        rust::unit(),
+        rust::doc(),
+        fuzz::stage(fuzz::DEFAULT_SECONDS),
+        interop::stage(),
+        autobahn::stage(),
+        browser::stage(),
+    ]
+}
+
+pub(crate) fn usage() -> String {
+    let mut text = "\
+Checks everything, or only the stages that are named, in this order:
+
+Usage: cargo xtask test [STAGE…]
+
+"
+    .to_owned();
+    for stage in all() {
+        text += &format!("  {:<9} {}\n", stage.name, stage.about);
+    }
+    text += "
+A stage goes on after another has failed. What a stage needs is installed: from apt
+when run as root on Debian, from PyPI and npm into target/ and node_modules/. A
+stage that cannot run here is left out and a line says why; with CI=true in the
+environment that counts as a failure. Logs are in target/xtask/.
+
+Exit status: 0 when nothing failed, 1 when something did, 2 for wrong usage.
+
+Example: cargo xtask test format clippy unit
+";
+    text
+}
+
+/// The stages with these names, all of them when there is no name, or the first name that is no stage's.
+pub(crate) fn named(names: &[&str]) -> Result<Vec<Stage>, String> {
+    let mut stages = all();
+    if let Some(unknown) = names.iter().find(|name| stages.iter().all(|stage| stage.name != **name)) {
+        return Err((*unknown).to_owned());
+    }
+    if !names.is_empty() {
+        stages.retain(|stage| names.contains(&stage.name));
+    }
+    Ok(stages)
+}
+
+/// Runs the stages one after the other and prints a table of how they went.
+pub(crate) fn run(stages: &[Stage]) -> ExitCode {
+    let start = Instant::now();
+    let strict = std::env::var("CI").is_ok_and(|value| value == "true");
+    let (mut passed, mut failed, mut skipped) = (0, 0, 0);
+    let mut table = String::new();
+
+    for stage in stages {
+        say(&format!("\n== {}: {}", stage.name, stage.about));
+        let stage_start = Instant::now();
+        let outcome = (stage.run)();
+        let seconds = stage_start.elapsed().as_secs_f64();
+        let (word, why) = match outcome {
+            Ok(()) => {
+                passed += 1;
+                ("passed", String::new())
+            }
+            Err(Stop::Failed(why)) => {
+                failed += 1;
+                ("FAILED", why)
+            }
+            Err(Stop::LeftOut(why)) => {
+                skipped += 1;
+                ("left out", why)
+            }
+        };
+        let gap = if why.is_empty() { "" } else { ": " };
+        say(&format!("== {} {word} after {seconds:.1} s{gap}{why}", stage.name));
+        let row = format!("  {:<9} {word:<9} {seconds:>7.1} s  {why}", stage.name);
+        table += row.trim_end();
+        table += "\n";
+    }
+
+    say(&format!("\n{table}  {:<19} {:>7.1} s", "all", start.elapsed().as_secs_f64()));
+    if strict && skipped > 0 {
+        say("CI=true: a stage that was left out is a failure");
+    }
+    say(&format!("{passed} passed, {failed} failed, {skipped} skipped"));
+    if failed > 0 || (strict && skipped > 0) { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+/// A line for whoever watches, at once: a heading must not wait in a buffer while its stage runs.
+pub(crate) fn say(line: &str) {
+    let mut out = std::io::stdout().lock();
+    // A closed pipe (`| head`) is no reason to stop half-way and leave no exit status.
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stages_run_in_their_own_order_and_unknown_names_are_told() {
+        let names = |chosen: Vec<Stage>| chosen.iter().map(|stage| stage.name).collect::<Vec<_>>();
+        assert_eq!(names(named(&["doc", "format"]).unwrap_or_default()), ["format", "doc"]);
+        assert_eq!(named(&[]).map(|chosen| chosen.len()), Ok(all().len()));
+        assert_eq!(named(&["doc", "nope"]).map(names), Err("nope".to_owned()));
+    }
+}
