@@ -67,3 +67,8 @@ const OPENING: core::time::Duration = core::time::Duration::from_secs(10);
 const HEAD_BYTES: usize = 8 << 10;
 /// The opening handshake: the most fields of an HTTP head.
 const HEAD_FIELDS: usize = 128;
+
+/// The examples of the README are compiled with the documentation's.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
