@@ -237,6 +237,7 @@ async fn requests_in_other_words_are_accepted() {
         let head = exchange(&mut stream, request.as_bytes()).await.to_ascii_lowercase();
         assert!(head.starts_with("http/1.1 101 "), "{name}: {head}");
         assert!(head.contains("sec-websocket-accept: s3pplmbitxaq9kygzzhzrbk+xoo=\r\n"), "{name}: {head}");
+        assert!(head.contains("connection: upgrade\r\n"), "{name}: {head}");
         assert!(!head.contains("sec-websocket-extensions"), "{name}: {head}");
     }
 }

@@ -243,7 +243,7 @@ impl Connection {
         match outcome {
             Ok(event) => {
                 match &event {
-                    Some(Event::Ping(payload)) => self.writer.pong(*payload),
+                    Some(Event::Ping(payload)) => self.writer.pong(payload.clone()),
                     Some(Event::Close(reason)) => {
                         //= https://www.rfc-editor.org/rfc/rfc6455#section-5.5.1
                         //# When sending a Close frame in response, the endpoint typically echos the status code it

@@ -27,7 +27,7 @@ enum Position {
     /// Within a data frame's payload, of which this many bytes have come.
     Data { header: Header, taken: u64 },
     /// Within a control frame's payload, of which this much has come.
-    Control { header: Header, payload: Box<ControlPayload> },
+    Control { header: Header, payload: BytesMut },
 }
 
 impl Position {
@@ -113,7 +113,7 @@ impl Reader {
             return Err(first_violation(header, context).into());
         }
         self.position = if header.opcode().is_control() {
-            Position::Control { header, payload: Box::new(ControlPayload::EMPTY) }
+            Position::Control { header, payload: BytesMut::new() }
         } else {
             self.assembler.begin_frame(header, limits)?;
             Position::Data { header, taken: 0 }
@@ -153,7 +153,7 @@ impl Reader {
                 if let Some(key) = key {
                     mask::apply(key, payload.len() as u64, piece);
                 }
-                payload.push(piece);
+                payload.extend_from_slice(piece);
                 let outcome = if piece.len() as u64 == remaining { self.end_control_frame(header) } else { Ok(None) };
                 (piece.len(), outcome)
             }
@@ -173,8 +173,8 @@ impl Reader {
         };
         Ok(Some(match header.opcode() {
             Opcode::CLOSE => Event::Close(CloseReason::parse(&payload)?),
-            Opcode::PING => Event::Ping(*payload),
-            _ => Event::Pong(*payload),
+            Opcode::PING => Event::Ping(ControlPayload::judged(payload.freeze())),
+            _ => Event::Pong(ControlPayload::judged(payload.freeze())),
         }))
     }
 

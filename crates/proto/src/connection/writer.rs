@@ -33,8 +33,8 @@ pub(super) struct Writer {
     at_boundary: bool,
     /// Pongs that wait, whole frames, before the latest one.
     pongs: BytesMut,
-    pong: Option<Box<ControlPayload>>,
-    ping: Option<Box<ControlPayload>>,
+    pong: Option<ControlPayload>,
+    ping: Option<ControlPayload>,
 }
 
 struct Chunk {
@@ -92,7 +92,7 @@ impl Writer {
     /// endpoint receives a Ping frame and has not yet sent Pong frame(s) in response to previous Ping frame(s), the
     /// endpoint MAY elect to send a Pong frame for only the most recently processed Ping frame" (§5.5.3).
     pub(super) fn pong(&mut self, payload: ControlPayload) {
-        if let Some(waiting) = self.pong.replace(Box::new(payload))
+        if let Some(waiting) = self.pong.replace(payload)
             && self.pongs.len() < CONTROLS
         {
             let header = self.header(Opcode::PONG, waiting.len());
@@ -101,7 +101,7 @@ impl Writer {
     }
 
     pub(super) fn ping(&mut self, payload: ControlPayload) {
-        self.ping = Some(Box::new(payload));
+        self.ping = Some(payload);
     }
 
     /// Queues the Close, behind everything that was accepted before it.

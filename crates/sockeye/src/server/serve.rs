@@ -128,7 +128,6 @@ where
         .header_read_timeout(OPENING)
         .max_buf_size(HEAD_BYTES)
         .max_headers(HEAD_FIELDS)
-        .keep_alive(false)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     // One deadline for all of it: sending slowly, or not reading the response, does not extend it.
