@@ -128,7 +128,7 @@ impl Driver {
             let waited = self.connection.has_outgoing();
             self.write(cx);
             self.notice_end();
-            if self.has_ended() || (waited && !self.connection.has_outgoing()) || self.next.is_some() {
+            if self.has_ended() || (waited && !self.connection.has_outgoing()) {
                 return Poll::Ready(());
             }
             // Before reading: a peer that floods a closing connection must not keep us from looking at the clock.
@@ -139,6 +139,11 @@ impl Driver {
                 return Poll::Pending;
             }
             ready!(self.read(cx));
+            if self.next.is_some() {
+                // A Ping that came with it is answered now: the caller may not call again for long.
+                self.write(cx);
+                return Poll::Ready(());
+            }
         }
         // Control frames or discarded bytes without end: the other tasks of this thread have their turn.
         cx.waker().wake_by_ref();

@@ -200,6 +200,19 @@ async fn a_peer_that_goes_on_sending_does_not_extend_the_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn send_waits_quietly_for_a_peer_that_sends_and_does_not_read() {
+    let (mut client, mut server) = steady_pair(1_000);
+    for _ in 0..3 {
+        client.send("fill the wire").await.unwrap();
+    }
+    assert_eq!(server.recv().await.unwrap(), Some("fill the wire".into()));
+    // The next message is already read; a loop that took it for progress would never let the time pass.
+    let sent = tokio::time::timeout(Duration::from_secs(1), server.send(vec![0; 10_000])).await;
+    assert!(sent.is_err(), "nobody reads");
+    assert_eq!(server.recv().await.unwrap(), Some("fill the wire".into()));
+}
+
+#[tokio::test(start_paused = true)]
 async fn closing_with_a_peer_that_does_not_read_ends_at_the_deadline() {
     let (mut client, server) = steady_pair(8);
     assert!(polled(5, client.send(vec![0; 10_000])).await.is_none(), "the wire holds 8 bytes");
