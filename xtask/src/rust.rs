@@ -1,5 +1,6 @@
 //! The stages that need nothing but Rust: format, clippy, unit, doc.
 
+use core::time::Duration;
 use std::process::Command;
 
 use crate::process::{Step, cargo, root, succeeds};
@@ -42,15 +43,20 @@ pub(crate) fn unit() -> Stage {
         name: "unit",
         about: "unit and integration tests",
         run: Box::new(|| {
-            let step = Step::cargo("unit");
-            if succeeds(Command::new(cargo()).args(["nextest", "--version"])) {
-                step.args(["nextest", "run", "--workspace", "--no-fail-fast"])
-            } else {
-                // Neither doc tests, which have their stage, nor benchmarks.
-                step.args(["test", "--workspace", "--tests", "--examples", "--no-fail-fast"])
-            }
-            .keep(closing_line)
-            .run()
+            let nextest = succeeds(Command::new(cargo()).args(["nextest", "--version"]));
+            let step = |name| {
+                if nextest {
+                    Step::cargo(name)
+                        .args(["nextest", "run", "--workspace", "--tool-config-file"])
+                        .arg(format!("xtask:{}", root().join("xtask/nextest.toml").display()))
+                } else {
+                    // Neither doc tests, which have their stage, nor benchmarks.
+                    Step::cargo(name).args(["test", "--workspace", "--tests", "--examples"])
+                }
+            };
+            // Built first, so that the tests have a limit of their own: they take a minute, unless one hangs.
+            step("unit-build").arg("--no-run").run()?;
+            step("unit").arg("--no-fail-fast").limit(Duration::from_secs(400)).keep(closing_line).run()
         }),
     }
 }
