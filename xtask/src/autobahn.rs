@@ -7,7 +7,7 @@ use std::path::Path;
 
 use crate::process::{Step, target};
 use crate::setup::{PIP, folder, need, release_binaries, release_binary, sockeye_serve};
-use crate::stages::{Outcome, Stage, say};
+use crate::stage::{Outcome, Stage, say};
 
 /// Which cases run, and under which name [`EXPECTED`] says how they have to end.
 const CASES: &str = "core";

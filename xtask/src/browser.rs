@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use crate::process::Step;
 use crate::setup::{CHROMIUM, FFMPEG, NODE, NPM, folder, need, npm_ci, release_binaries, sockeye_serve};
-use crate::stages::{Outcome, Stage};
+use crate::stage::{Outcome, Stage};
 
 pub(crate) fn stage() -> Stage {
     Stage { name: "browser", about: "the page in Chromium", run: Box::new(run) }

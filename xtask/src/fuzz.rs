@@ -7,7 +7,7 @@ use std::process::Command;
 
 use crate::process::{Step, logs, root, target};
 use crate::setup::{CXX, folder, need};
-use crate::stages::{Outcome, Stage, Stop};
+use crate::stage::{Outcome, Stage, Stop};
 
 /// Long enough to replay the seeds and see that a target still finds its way into the code.
 pub(crate) const DEFAULT_SECONDS: u64 = 10;

@@ -6,7 +6,7 @@ use std::fs;
 use crate::process::{Step, target};
 use crate::rust::closing_line;
 use crate::setup::{NODE, NPM, VENV, folder, need, npm_ci, pip_install};
-use crate::stages::{Outcome, Stage};
+use crate::stage::{Outcome, Stage};
 
 pub(crate) fn stage() -> Stage {
     Stage { name: "interop", about: "Python websockets and Node ws, both directions", run: Box::new(run) }

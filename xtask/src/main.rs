@@ -1,5 +1,6 @@
 //! The project's chores: `cargo xtask test` checks everything there is to check, and installs what that takes.
 
+mod stage;
 mod process;
 mod setup;
 mod stages;

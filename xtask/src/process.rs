@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 use std::thread::sleep;
 use std::time::Instant;
 
-use crate::stages::{Outcome, Stop, say};
+use crate::stage::{Outcome, Stop, say};
 
 /// How many lines of a log are shown when its program has failed.
 const TAIL: usize = 120;

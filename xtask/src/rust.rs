@@ -5,7 +5,7 @@ use std::process::Command;
 
 use crate::process::{Step, cargo, root, succeeds};
 use crate::setup::need_component;
-use crate::stages::Stage;
+use crate::stage::Stage;
 
 pub(crate) fn format() -> Stage {
     Stage {

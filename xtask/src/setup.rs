@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::LazyLock;
 
 use crate::process::{Step, cargo, logs, root, succeeds, target};
-use crate::stages::{Outcome, Stop};
+use crate::stage::{Outcome, Stop};
 
 /// A program that is not part of Rust: how to see that it is there, and the Debian package that brings it.
 pub(crate) struct Tool {
