@@ -31,6 +31,8 @@ pub(super) struct Writer {
     queue_len: usize,
     /// Whether the last byte that was written ended a frame.
     at_boundary: bool,
+    /// Bytes before the end of the Pings and Pongs that were placed last: until they are written no others follow.
+    placed: usize,
     /// Pongs that wait, whole frames, before the latest one.
     pongs: BytesMut,
     pong: Option<ControlPayload>,
@@ -57,6 +59,7 @@ impl Writer {
             tail: BytesMut::new(),
             queue_len: 0,
             at_boundary: true,
+            placed: 0,
             pongs: BytesMut::new(),
             pong: None,
             ping: None,
@@ -93,7 +96,7 @@ impl Writer {
     /// endpoint MAY elect to send a Pong frame for only the most recently processed Ping frame" (§5.5.3).
     pub(super) fn pong(&mut self, payload: ControlPayload) {
         if let Some(waiting) = self.pong.replace(payload)
-            && self.pongs.len() < CONTROLS
+            && self.pongs.len() + waiting.len() < CONTROLS - Header::MAX_SIZE
         {
             let header = self.header(Opcode::PONG, waiting.len());
             append(&mut self.pongs, header, &waiting);
@@ -106,7 +109,8 @@ impl Writer {
 
     /// Queues the Close, behind everything that was accepted before it.
     pub(super) fn close(&mut self, reason: &CloseReason) {
-        self.place_controls();
+        let controls = self.take_controls();
+        self.tail.unsplit(controls);
         let payload = reason.payload();
         let header = self.header(Opcode::CLOSE, payload.len());
         append(&mut self.tail, header, &payload);
@@ -120,6 +124,7 @@ impl Writer {
     }
 
     pub(super) fn written(&mut self, mut bytes: usize) {
+        self.placed = self.placed.saturating_sub(bytes);
         while bytes > 0
             && let Some(front) = self.queue.front_mut()
         {
@@ -157,25 +162,37 @@ impl Writer {
         Header::new(true, opcode, payload_len as u64, self.keys.map(|draw| draw()))
     }
 
-    /// Moves what waits in the slots into the queue, at the first end of a frame.
-    fn place_controls(&mut self) {
+    /// What waits in the slots, as frames.
+    fn take_controls(&mut self) -> BytesMut {
         let mut frames = core::mem::take(&mut self.pongs);
         for (opcode, slot) in [(Opcode::PONG, self.pong.take()), (Opcode::PING, self.ping.take())] {
             if let Some(payload) = slot {
                 append(&mut frames, self.header(opcode, payload.len()), &payload);
             }
         }
+        frames
+    }
+
+    /// Moves what waits in the slots into the queue, at the first end of a frame. What was moved before must have been
+    /// written by then: else it would be overtaken, and a peer that does not read could fill the queue.
+    fn place_controls(&mut self) {
+        if self.placed > 0 {
+            return;
+        }
+        let frames = self.take_controls();
         if frames.is_empty() {
             return;
         }
         if self.queue.is_empty() {
             self.tail.unsplit(frames);
+            self.placed = self.tail.len();
             return;
         }
         let index = match self.at_boundary {
             true => 0,
             false => 1 + self.queue.iter().position(|chunk| chunk.ends_frame).expect("the queue ends with a frame"),
         };
+        self.placed = self.queue.iter().take(index).map(|chunk| chunk.bytes.len()).sum::<usize>() + frames.len();
         self.queue_len += frames.len();
         self.queue.insert(index, Chunk { bytes: frames.freeze(), ends_frame: true });
     }
