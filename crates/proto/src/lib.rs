@@ -32,6 +32,7 @@
 mod role;
 pub mod frame;
 pub mod mask;
+pub mod deflate;
 pub mod utf8;
 mod text;
 pub mod message;
@@ -39,6 +40,7 @@ pub mod close;
 pub mod connection;
 mod limits;
 mod error;
+mod token;
 pub mod handshake;
 
 pub use close::{CloseCode, CloseReason};

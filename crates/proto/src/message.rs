@@ -5,6 +5,7 @@ use core::fmt;
 use bytes::buf::Limit;
 use bytes::{BufMut, Bytes, BytesMut};
 
+use crate::deflate::{Inflater, Input, room};
 use crate::error::Error;
 use crate::frame::{Header, Opcode, Violation};
 use crate::limits::{LimitExceeded, Limits};
@@ -129,6 +130,10 @@ pub(crate) struct Assembler {
     /// Frames begun, the first included.
     fragments: u32,
     payload: BytesMut,
+    /// Whether RSV1 said that the message is compressed.
+    compressed: bool,
+    /// Bytes of the frames begun so far, as their headers claim.
+    claimed: u64,
     /// How much of the payload has been unmasked and checked; the rest has just landed.
     settled: usize,
 }
@@ -141,7 +146,7 @@ enum Kind {
 
 impl Assembler {
     pub(crate) fn new() -> Self {
-        Self { kind: None, fragments: 0, payload: BytesMut::new(), settled: 0 }
+        Self { kind: None, fragments: 0, payload: BytesMut::new(), compressed: false, claimed: 0, settled: 0 }
     }
 
     /// Whether a message was begun that has not ended.
@@ -156,13 +161,45 @@ impl Assembler {
             Opcode::BINARY => self.kind = Some(Kind::Binary),
             _ => debug_assert!(self.in_message(), "the rules allow no other data frame"),
         }
-        let len = header.payload_len().saturating_add(self.payload.len() as u64);
-        if len > limits.max_message() as u64 {
-            return Err(LimitExceeded::Message { len, limit: limits.max_message() }.into());
+        if header.opcode() != Opcode::CONTINUATION {
+            self.compressed = header.rsv(1);
+        }
+        let limit = limits.max_message();
+        self.claimed = self.claimed.saturating_add(header.payload_len());
+        // A compressed message is judged by what comes out of it; what goes in can hardly be larger.
+        let most = if self.compressed { Inflater::most_input(limit) } else { limit };
+        if self.claimed > most as u64 {
+            return Err(LimitExceeded::Message { len: self.claimed, limit }.into());
         }
         self.fragments += 1;
         if self.fragments > limits.max_fragments() {
             return Err(LimitExceeded::Fragments { limit: limits.max_fragments() }.into());
+        }
+        Ok(())
+    }
+
+    /// Whether the message that was begun is compressed.
+    pub(crate) const fn is_compressed(&self) -> bool {
+        self.compressed
+    }
+
+    /// Takes the next piece of a compressed payload, unmasked; `last` ends the message.
+    pub(crate) fn push_compressed(
+        &mut self,
+        piece: &[u8],
+        last: bool,
+        inflater: &mut Inflater,
+        limits: &Limits,
+    ) -> Result<(), Error> {
+        let limit = limits.max_message();
+        let input = if last { Input::last(piece) } else { Input::part(piece) };
+        inflater.inflate(input, limit, |inflated| {
+            self.check(inflated)?;
+            room::append(&mut self.payload, inflated, limit);
+            Ok(())
+        })?;
+        if last {
+            room::fit(&mut self.payload);
         }
         Ok(())
     }
@@ -230,6 +267,7 @@ impl Assembler {
     #[inline]
     fn message(&mut self, payload: Bytes) -> Result<Message, Error> {
         self.fragments = 0;
+        self.claimed = 0;
         self.settled = 0;
         match self.kind.take() {
             Some(Kind::Text(validator)) => {

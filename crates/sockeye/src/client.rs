@@ -8,7 +8,8 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body_util::Empty;
 use hyper_util::rt::TokioIo;
-use sockeye_proto::handshake::client::{Target, request, verify};
+use sockeye_proto::deflate::Compression;
+use sockeye_proto::handshake::client::{Offer, Target, request, verify};
 use sockeye_proto::handshake::{HandshakeError, Key};
 use sockeye_proto::{Limits, Role};
 use tokio::net::TcpStream;
@@ -45,7 +46,7 @@ pub fn connect(url: impl Into<String>) -> Connect {
         url: url.into(),
         headers: HeaderMap::new(),
         invalid_header: None,
-        subprotocols: Vec::new(),
+        offer: Offer::default(),
         limits: Limits::default(),
         timeout: OPENING,
     }
@@ -59,7 +60,7 @@ pub struct Connect {
     headers: HeaderMap,
     /// The first header that cannot be one; reported when awaited.
     invalid_header: Option<HandshakeError>,
-    subprotocols: Vec<String>,
+    offer: Offer,
     limits: Limits,
     timeout: Duration,
 }
@@ -84,9 +85,13 @@ impl Connect {
     }
 
     /// Offers a subprotocol; the first offered is the one we like best. [`WebSocket::subprotocol`] has the server's choice.
-    pub fn subprotocol(mut self, name: impl Into<String>) -> Self {
-        self.subprotocols.push(name.into());
-        self
+    pub fn subprotocol(self, name: impl Into<String>) -> Self {
+        Self { offer: self.offer.subprotocol(name), ..self }
+    }
+
+    /// Offers to compress messages (RFC 7692); off unless set.
+    pub fn compression(self, compression: Compression) -> Self {
+        Self { offer: self.offer.compression(compression), ..self }
     }
 
     /// The limits on the connection.
@@ -113,7 +118,7 @@ impl Connect {
             return Err(HandshakeError::Url("wss: needs TLS, which has not come to this library yet").into());
         }
         let key = Key::new(random::bytes());
-        let request = request(&target, &key, &self.subprotocols, self.headers)?.map(|()| Empty::<Bytes>::new());
+        let request = request(&target, &key, &self.offer, self.headers)?.map(|()| Empty::<Bytes>::new());
 
         let stream = TcpStream::connect((target.host.as_str(), target.port)).await?;
         stream.set_nodelay(true)?;
@@ -126,10 +131,9 @@ impl Connect {
         // Ends by itself: with the upgrade, or when `http` and the response are dropped.
         tokio::spawn(connection.with_upgrades());
         let response = http.send_request(request).await.map_err(http_error)?;
-        let subprotocol = verify(&response, &key, &self.subprotocols)?;
-        let upgraded = hyper::upgrade::on(response).await.map_err(http_error)?;
-        let (transport, early) = upgraded_transport(upgraded);
-        Ok(WebSocket::new(transport, Role::Client, self.limits, early, subprotocol))
+        let agreed = verify(&response, &key, &self.offer)?;
+        let transport = upgraded_transport(hyper::upgrade::on(response).await.map_err(http_error)?);
+        Ok(WebSocket::opened(transport, Role::Client, self.limits, self.offer.compression_offered(), agreed))
     }
 }
 

@@ -55,6 +55,8 @@ mod server;
 pub use client::{Connect, connect};
 pub use error::{Error, Phase};
 pub use server::{HandlerResult, Serve, Upgrade, Upgrader, serve, upgrade};
+pub use sockeye_proto::connection::Prepared;
+pub use sockeye_proto::deflate::Compression;
 pub use sockeye_proto::handshake::{HandshakeError, OriginPolicy, Refusal};
 pub use sockeye_proto::{
     CloseCode, CloseReason, Error as ProtocolError, LimitExceeded, Limits, Message, Role, Text, Violation,

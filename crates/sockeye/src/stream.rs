@@ -12,13 +12,13 @@ use std::time::Instant;
 use bytes::{Buf, Bytes, BytesMut};
 use sockeye_proto::close::State;
 use sockeye_proto::connection::Received;
-use sockeye_proto::{CloseCode, CloseReason, Connection, Event, Limits, Message, Role};
+use sockeye_proto::{CloseCode, CloseReason, Connection, Event, Message};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
+use crate::buffer;
 use crate::error::{Error, Phase};
 use crate::transport::Transport;
-use crate::{buffer, random};
 
 /// All of a connection: the protocol's state, its transport, and what has been received and not yet taken.
 pub(crate) struct Driver {
@@ -50,11 +50,7 @@ const SLICES: usize = 16;
 
 impl Driver {
     /// `early` are bytes that whoever did the opening handshake has read beyond its end.
-    pub(crate) fn new(transport: Transport, role: Role, limits: Limits, early: Bytes) -> Self {
-        let connection = match role {
-            Role::Client => Connection::client(limits, random::masking_key),
-            Role::Server => Connection::server(limits),
-        };
+    pub(crate) fn new(transport: Transport, connection: Connection, early: Bytes) -> Self {
         Self {
             connection,
             transport,

@@ -6,11 +6,14 @@ use core::task::{Context, Waker, ready};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use sockeye_proto::connection::ControlPayload;
-use sockeye_proto::{CloseCode, CloseReason, Limits, Message, Role, Text};
+use sockeye_proto::connection::{Closing, ControlPayload, Prepared};
+use sockeye_proto::deflate::Compression;
+use sockeye_proto::handshake::Agreed;
+use sockeye_proto::{CloseCode, CloseReason, Connection, Limits, Message, Role, Text};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::error::Error;
+use crate::random;
 use crate::stream::Driver;
 use crate::transport::Transport;
 
@@ -38,18 +41,26 @@ impl WebSocket {
     /// # Ok(()) }
     /// ```
     pub fn from_stream(stream: impl AsyncRead + AsyncWrite + Send + 'static, role: Role, limits: Limits) -> Self {
-        Self::new(Transport::Other(Box::pin(stream)), role, limits, Bytes::new(), None)
+        Self::new(Transport::Other(Box::pin(stream)), connection(role, limits), Bytes::new(), None)
     }
 
-    /// `early` are bytes that whoever did the opening handshake has read beyond its end.
-    pub(crate) fn new(
-        transport: Transport,
+    /// A WebSocket as its opening handshake has agreed. `early` are bytes that whoever did it has read beyond its end.
+    pub(crate) fn opened(
+        (transport, early): (Transport, Bytes),
         role: Role,
         limits: Limits,
-        early: Bytes,
-        subprotocol: Option<String>,
+        compression: &Compression,
+        agreed: Agreed,
     ) -> Self {
-        let driver = Driver::new(transport, role, limits, early);
+        let mut connection = connection(role, limits);
+        if let Some(params) = agreed.compression {
+            connection = connection.with_compression(compression, params);
+        }
+        Self::new(transport, connection, early, agreed.subprotocol)
+    }
+
+    fn new(transport: Transport, connection: Connection, early: Bytes, subprotocol: Option<String>) -> Self {
+        let driver = Driver::new(transport, connection, early);
         Self { shared: Arc::new(Mutex::new(driver)), subprotocol }
     }
 
@@ -67,7 +78,8 @@ impl WebSocket {
         poll_fn(|cx| self.lock().poll_recv(cx)).await
     }
 
-    /// Sends a message, in one frame. `Ok` says that all of it is with the system's network stack.
+    /// Sends a message, in one frame, compressed where that was agreed on and makes it smaller. `Ok` says that all of it
+    /// is with the system's network stack.
     ///
     /// # Errors
     /// [`Error::Closed`] once a Close has been sent or received; [`Error::Io`] when writing fails.
@@ -76,14 +88,45 @@ impl WebSocket {
     /// Dropping the future leaves the message queued whole, or not at all if it was still waiting for the queue, of 1 MiB,
     /// to have room. What is queued is written by whatever is called next.
     pub async fn send(&mut self, message: impl Into<Message>) -> Result<(), Error> {
-        let mut message = Some(message.into());
+        let message = message.into();
+        self.send_by(|connection| connection.send(message)).await
+    }
+
+    /// Sends a message that is never compressed: one that holds a secret beside what others may have chosen, whose size
+    /// would tell (RFC 7692 §8). Otherwise it is [`send`](Self::send).
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    ///
+    /// # Cancel safety
+    /// As [`send`](Self::send).
+    pub async fn send_uncompressed(&mut self, message: impl Into<Message>) -> Result<(), Error> {
+        let message = message.into();
+        self.send_by(|connection| connection.send_uncompressed(message)).await
+    }
+
+    /// Sends a message that goes to many: it is framed, and compressed, once for all connections of a server that compress
+    /// alike, and shared.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    ///
+    /// # Cancel safety
+    /// As [`send`](Self::send).
+    pub async fn send_prepared(&mut self, prepared: &Prepared) -> Result<(), Error> {
+        self.send_by(|connection| connection.send_prepared(prepared)).await
+    }
+
+    /// Waits for room, queues, and waits until all that is queued is written.
+    async fn send_by(&self, queue: impl FnOnce(&mut Connection) -> Result<(), Closing>) -> Result<(), Error> {
+        let mut queue = Some(queue);
         poll_fn(|cx| {
             let mut driver = self.lock();
-            if message.is_some() {
+            if queue.is_some() {
                 ready!(driver.poll_room(cx))?;
             }
-            if let Some(message) = message.take() {
-                driver.connection.send(message)?;
+            if let Some(queue) = queue.take() {
+                queue(&mut driver.connection)?;
             }
             driver.poll_flush(cx)
         })
@@ -155,6 +198,13 @@ impl Drop for WebSocket {
         if self.is_last() {
             self.lock().abandon(&mut Context::from_waker(Waker::noop()));
         }
+    }
+}
+
+fn connection(role: Role, limits: Limits) -> Connection {
+    match role {
+        Role::Client => Connection::client(limits, random::masking_key),
+        Role::Server => Connection::server(limits),
     }
 }
 

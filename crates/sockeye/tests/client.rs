@@ -95,7 +95,7 @@ async fn a_response_that_does_not_answer_the_request_is_refused_by_name() {
         (
             "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
              Sec-WebSocket-Accept: {accept}\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n",
-            HandshakeError::Extension,
+            HandshakeError::Extension(sockeye_proto::deflate::NegotiationError::NotOffered),
         ),
     ];
     for (response, expected) in cases {

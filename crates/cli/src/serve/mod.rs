@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use sockeye::Limits;
+use sockeye::{Compression, Limits, Upgrader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -37,6 +37,10 @@ pub(crate) struct Args {
     /// The most bytes a message to /echo may have
     #[arg(long, env = "SOCKEYE_MAX_MESSAGE", value_name = "BYTES", default_value_t = 64 << 20)]
     max_message: usize,
+
+    /// Compress messages (permessage-deflate) where the client offers it
+    #[arg(long, env = "SOCKEYE_COMPRESSION")]
+    compression: bool,
 
     /// Threads that serve; one for each processor unless set
     #[arg(long, env = "SOCKEYE_THREADS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
@@ -92,7 +96,9 @@ async fn serve(args: Args) -> io::Result<()> {
     let stop = CancellationToken::new();
     let tasks = TaskTracker::new();
     let limits = Limits::default().message(args.max_message);
-    let routes = Arc::new(Routes::new(limits, stop.clone(), tasks.clone()));
+    let compression = if args.compression { Compression::no_takeover() } else { Compression::OFF };
+    let upgrader = Upgrader::default().limits(limits).compression(compression);
+    let routes = Arc::new(Routes::new(upgrader, stop.clone(), tasks.clone()));
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {

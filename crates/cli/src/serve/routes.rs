@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
-use sockeye::{Limits, Upgrader};
+use sockeye::Upgrader;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -22,8 +22,8 @@ type Answer = Response<Full<Bytes>>;
 
 impl Routes {
     /// `stop` ends the WebSockets, `tasks` counts them.
-    pub(super) fn new(limits: Limits, stop: CancellationToken, tasks: TaskTracker) -> Self {
-        Self { upgrader: Upgrader::default().limits(limits), stop, tasks }
+    pub(super) fn new(upgrader: Upgrader, stop: CancellationToken, tasks: TaskTracker) -> Self {
+        Self { upgrader, stop, tasks }
     }
 
     pub(super) fn answer<B>(&self, mut request: Request<B>) -> Answer {

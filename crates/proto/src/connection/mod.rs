@@ -12,6 +12,7 @@
 //!   [`transport_ended`](Connection::transport_ended).
 
 mod control;
+mod prepared;
 mod reader;
 mod writer;
 
@@ -23,8 +24,10 @@ use bytes::BytesMut;
 use bytes::buf::Limit;
 
 pub use control::ControlPayload;
+pub use prepared::Prepared;
 
 use crate::close::{self, Action, CloseReason, State};
+use crate::deflate::{Compression, Deflater, Inflater, Params};
 use crate::error::Error;
 use crate::limits::Limits;
 use crate::mask::MaskingKey;
@@ -100,6 +103,14 @@ impl Connection {
         }
     }
 
+    /// Speaks permessage-deflate from now on, as the opening handshake has agreed; `compression` says how hard to try.
+    #[must_use]
+    pub fn with_compression(mut self, compression: &Compression, params: Params) -> Self {
+        self.reader.inflater = Some(Inflater::new(params, self.role.peer()));
+        self.writer.deflater = Some(Deflater::new(compression, params, self.role));
+        self
+    }
+
     /// Which end this is.
     #[must_use]
     pub const fn role(&self) -> Role {
@@ -156,14 +167,38 @@ impl Connection {
 
     // --- out ---
 
-    /// Queues a message as one frame. Never waits, and queues it whole or not at all.
+    /// Queues a message as one frame, compressed where that was agreed on and makes it smaller. Never waits, and queues
+    /// it whole or not at all.
     ///
     /// # Errors
     /// [`Closing`] once a Close has been sent or received: "the application MUST NOT send any more data frames" (§5.5.1).
     pub fn send(&mut self, message: Message) -> Result<(), Closing> {
         self.while_open()?;
         let opcode = message.opcode();
-        self.writer.data(opcode, message.into_bytes());
+        self.writer.message(opcode, message.into_bytes());
+        Ok(())
+    }
+
+    /// Queues a message that is never compressed: one that holds a secret beside what others may have chosen, whose size
+    /// would tell (RFC 7692 §8).
+    ///
+    /// # Errors
+    /// As for [`send`](Self::send).
+    pub fn send_uncompressed(&mut self, message: Message) -> Result<(), Closing> {
+        self.while_open()?;
+        let opcode = message.opcode();
+        self.writer.plain_message(opcode, message.into_bytes());
+        Ok(())
+    }
+
+    /// Queues a message that many connections send, and that is framed and compressed only once for all servers that
+    /// compress alike.
+    ///
+    /// # Errors
+    /// As for [`send`](Self::send).
+    pub fn send_prepared(&mut self, prepared: &Prepared) -> Result<(), Closing> {
+        self.while_open()?;
+        self.writer.prepared(prepared);
         Ok(())
     }
 

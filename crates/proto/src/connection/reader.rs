@@ -5,6 +5,7 @@ use bytes::buf::Limit;
 
 use super::{ControlPayload, Event};
 use crate::close::CloseReason;
+use crate::deflate::Inflater;
 use crate::error::Error;
 use crate::frame::{Context, Header, Opcode, Parse, Violation, rules};
 use crate::limits::Limits;
@@ -18,6 +19,8 @@ pub(super) struct Reader {
     sender: Role,
     position: Position,
     assembler: Assembler,
+    /// There once permessage-deflate is agreed on.
+    pub(super) inflater: Option<Inflater>,
 }
 
 #[derive(Debug)]
@@ -38,7 +41,7 @@ type Outcome = Result<Option<Event>, Error>;
 
 impl Reader {
     pub(super) fn new(sender: Role) -> Self {
-        Self { sender, position: Position::BETWEEN_FRAMES, assembler: Assembler::new() }
+        Self { sender, position: Position::BETWEEN_FRAMES, assembler: Assembler::new(), inflater: None }
     }
 
     /// Takes bytes until they are used up or have completed an event.
@@ -59,7 +62,7 @@ impl Reader {
             Position::Header { .. } => match self.take_header(bytes) {
                 (taken, Some(header)) => match self.begin_frame(header, limits) {
                     Ok(()) => {
-                        let (payload, outcome) = self.take_payload(header, &mut bytes[taken..]);
+                        let (payload, outcome) = self.take_payload(header, &mut bytes[taken..], limits);
                         (taken + payload, outcome)
                     }
                     Err(error) => (taken, Err(error)),
@@ -68,7 +71,7 @@ impl Reader {
             },
             Position::Data { header, .. } | Position::Control { header, .. } => {
                 let header = *header;
-                self.take_payload(header, bytes)
+                self.take_payload(header, bytes, limits)
             }
         }
     }
@@ -106,8 +109,7 @@ impl Reader {
         let context = Context {
             sender: self.sender,
             in_message: self.assembler.in_message(),
-            // permessage-deflate has not come yet.
-            compression: false,
+            compression: self.inflater.is_some(),
         };
         if !rules::check(header, context) {
             return Err(first_violation(header, context).into());
@@ -121,8 +123,8 @@ impl Reader {
         Ok(())
     }
 
-    /// Steps 3 to 6, for as much of the payload as has come.
-    fn take_payload(&mut self, header: Header, bytes: &mut [u8]) -> (usize, Outcome) {
+    /// Steps 3 to 7, for as much of the payload as has come.
+    fn take_payload(&mut self, header: Header, bytes: &mut [u8], limits: &Limits) -> (usize, Outcome) {
         let key = header.masking_key();
         match &mut self.position {
             Position::Data { taken, .. } => {
@@ -135,8 +137,14 @@ impl Reader {
                 let is_rest = piece.len() as u64 == remaining;
                 let is_all = is_rest && *taken == 0 && header.fin() && self.assembler.len() == 0;
                 *taken += piece.len() as u64;
-                // Steps 4 and 5: UTF-8 as it arrives, and assembly.
-                let outcome = if is_all {
+                // Step 4: inflate, if the message is compressed. Steps 5 and 6: UTF-8 as it arrives, and assembly.
+                let outcome = if self.assembler.is_compressed() {
+                    let inflater = self.inflater.as_mut().expect("the rules allow RSV1 only where it was agreed on");
+                    match self.assembler.push_compressed(piece, is_rest && header.fin(), inflater, limits) {
+                        Ok(()) if is_rest => self.end_data_frame(header),
+                        other => other.map(|()| None),
+                    }
+                } else if is_all {
                     self.position = Position::BETWEEN_FRAMES;
                     self.assembler.whole(piece).map(|message| Some(Event::Message(message)))
                 } else {
@@ -166,7 +174,7 @@ impl Reader {
         if header.fin() { self.assembler.finish().map(|message| Some(Event::Message(message))) } else { Ok(None) }
     }
 
-    /// Step 6: control frames are whole in themselves; a Close has a body of its own.
+    /// Step 7: control frames are whole in themselves; a Close has a body of its own.
     fn end_control_frame(&mut self, header: Header) -> Outcome {
         let Position::Control { payload, .. } = core::mem::replace(&mut self.position, Position::BETWEEN_FRAMES) else {
             unreachable!("called within a control frame only");
@@ -182,14 +190,16 @@ impl Reader {
     pub(super) fn landing(&mut self) -> Option<Limit<&mut BytesMut>> {
         const WORTH: u64 = 16 << 10;
         match self.position {
-            Position::Data { header, taken } if header.payload_len() - taken >= WORTH => {
+            Position::Data { header, taken }
+                if header.payload_len() - taken >= WORTH && !self.assembler.is_compressed() =>
+            {
                 Some(self.assembler.landing(header.payload_len() - taken))
             }
             _ => None,
         }
     }
 
-    /// Steps 3 to 5 for what was read into the landing.
+    /// Steps 3, 5 and 6 for what was read into the landing.
     pub(super) fn landed(&mut self) -> Outcome {
         let Position::Data { header, taken } = &mut self.position else {
             return Ok(None);

@@ -16,14 +16,17 @@ use std::io::IoSlice;
 
 use bytes::{Buf, Bytes, BytesMut};
 
-use super::{ControlPayload, KeySource};
+use super::{ControlPayload, KeySource, Prepared};
 use crate::close::CloseReason;
+use crate::deflate::Deflater;
 use crate::frame::{Header, Opcode};
 use crate::mask;
 
 pub(super) struct Writer {
     /// Where masking keys come from: a client has a source, a server does not mask.
     keys: Option<KeySource>,
+    /// There once permessage-deflate is agreed on.
+    pub(super) deflater: Option<Deflater>,
     queue: VecDeque<Chunk>,
     /// Behind the queue: whole frames, unless its beginning is already written.
     tail: BytesMut,
@@ -55,6 +58,7 @@ impl Writer {
     pub(super) fn new(keys: Option<KeySource>) -> Self {
         Self {
             keys,
+            deflater: None,
             queue: VecDeque::new(),
             tail: BytesMut::new(),
             queue_len: 0,
@@ -66,10 +70,57 @@ impl Writer {
         }
     }
 
+    /// Queues a message, compressed if that was agreed on and makes it smaller.
+    pub(super) fn message(&mut self, opcode: Opcode, payload: Bytes) {
+        if let Some(deflater) = &mut self.deflater
+            && deflater.wants(payload.len())
+        {
+            let mut compressed = BytesMut::new();
+            if deflater.compress(&payload, &mut compressed) {
+                let header = self.header(opcode, compressed.len()).compressed();
+                return self.data(header, compressed.freeze());
+            }
+        }
+        self.data(self.header(opcode, payload.len()), payload);
+    }
+
+    /// Queues a message as it is.
+    pub(super) fn plain_message(&mut self, opcode: Opcode, payload: Bytes) {
+        self.data(self.header(opcode, payload.len()), payload);
+    }
+
+    /// Queues a message whose frame others send, too.
+    pub(super) fn prepared(&mut self, prepared: &Prepared) {
+        let shared = match &mut self.deflater {
+            // What refers to earlier messages cannot be shared.
+            Some(deflater) if deflater.takes_over() => None,
+            Some(deflater) => Some(prepared.frame(deflater.wants(prepared.len()).then(|| deflater.settings()))),
+            None => Some(prepared.frame(None)),
+        };
+        match shared {
+            // Every client masks with keys of its own.
+            Some(frame) if self.keys.is_none() => self.whole_frame(frame),
+            _ => self.message(prepared.opcode(), prepared.payload()),
+        }
+    }
+
+    /// Queues a frame that is encoded already.
+    fn whole_frame(&mut self, frame: Bytes) {
+        if frame.len() <= COPIED {
+            self.tail.extend_from_slice(&frame);
+            if self.tail.len() >= TAIL_FULL {
+                self.enqueue_tail(true);
+            }
+        } else {
+            if !self.tail.is_empty() {
+                self.enqueue_tail(true);
+            }
+            self.enqueue(frame, true);
+        }
+    }
+
     /// Queues a data frame that is a whole message.
-    pub(super) fn data(&mut self, opcode: Opcode, payload: Bytes) {
-        // Here permessage-deflate will have its place.
-        let header = self.header(opcode, payload.len());
+    fn data(&mut self, header: Header, payload: Bytes) {
         if payload.len() <= COPIED {
             append(&mut self.tail, header, &payload);
             if self.tail.len() >= TAIL_FULL {

@@ -132,6 +132,12 @@ impl Header {
         }
     }
 
+    /// The same header with RSV1 set: the payload of the message it begins is compressed (RFC 7692 §6).
+    #[must_use]
+    pub const fn compressed(self) -> Self {
+        Self { first: self.first | Self::FIN >> 1, ..self }
+    }
+
     /// Writes the header as the bytes it is on the wire: what [`parse`](Self::parse) read, to the bit.
     #[must_use]
     pub fn encode(self) -> Encoded {

@@ -65,10 +65,21 @@ pub enum Violation {
     InvalidUtf8InCloseReason,
     /// A text message that is not UTF-8.
     InvalidUtf8InText,
+    /// A compressed message that cannot be inflated.
+    CorruptDeflate,
 }
 
 impl Violation {
-    /// The section of RFC 6455 that has the rule, such as `"5.5"`.
+    /// The RFC that has the rule: 6455, or 7692 for compressed messages.
+    #[must_use]
+    pub const fn rfc(self) -> u16 {
+        match self {
+            Self::CorruptDeflate => 7692,
+            _ => 6455,
+        }
+    }
+
+    /// The section of the [RFC](Self::rfc) that has the rule, such as `"5.5"`.
     #[must_use]
     pub const fn section(self) -> &'static str {
         match self {
@@ -81,6 +92,7 @@ impl Violation {
             Self::TruncatedCloseCode | Self::InvalidUtf8InCloseReason => "5.5.1",
             Self::InvalidCloseCode(_) => "7.4",
             Self::InvalidUtf8InText => "8.1",
+            Self::CorruptDeflate => "7.2.2",
         }
     }
 
@@ -88,7 +100,12 @@ impl Violation {
     #[must_use]
     pub const fn close_code(self) -> CloseCode {
         match self {
-            Self::InvalidUtf8InText | Self::InvalidUtf8InCloseReason => CloseCode::INVALID_PAYLOAD,
+            // RFC 7692 names no code for data that is corrupt. The frames that brought it are good ones, so it is not the
+            // protocol that was broken but "data within a message that was not consistent with the type of the message"
+            // (§7.4.1). Node's ws says the same, Python's websockets 1002.
+            Self::InvalidUtf8InText | Self::InvalidUtf8InCloseReason | Self::CorruptDeflate => {
+                CloseCode::INVALID_PAYLOAD
+            }
             _ => CloseCode::PROTOCOL_ERROR,
         }
     }
@@ -118,8 +135,9 @@ impl fmt::Display for Violation {
             Self::InvalidCloseCode(code) => write!(f, "close code {} must not be sent", code.as_u16())?,
             Self::InvalidUtf8InCloseReason => f.write_str("the reason of the Close frame is not UTF-8")?,
             Self::InvalidUtf8InText => f.write_str("a text message is not UTF-8")?,
+            Self::CorruptDeflate => f.write_str("a compressed message is no deflated data")?,
         }
-        write!(f, " (RFC 6455 §{})", self.section())
+        write!(f, " (RFC {} §{})", self.rfc(), self.section())
     }
 }
 

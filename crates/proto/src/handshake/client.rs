@@ -1,11 +1,14 @@
 //! The client's side (RFC 6455 §4.1): the request that opens a WebSocket, and whether a response answers it.
 
-use http::uri::{PathAndQuery, Scheme};
+use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, header};
 
-use super::list::{contains_token, is_token};
+use super::authority::host_and_port;
+use super::list::contains_token;
 use super::server::only;
-use super::{HandshakeError, Key, accept};
+use super::{Agreed, HandshakeError, Key, accept};
+use crate::deflate::{self, Compression};
+use crate::token::is_token;
 
 /// Where a WebSocket URL leads (§3).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,32 +48,57 @@ impl Target {
             return Err(HandshakeError::Url("it has a fragment (#…)"));
         }
         let uri: Uri = url.parse().map_err(|_| HandshakeError::Url("it cannot be read as a URL"))?;
-        let (secure, default_port) = match uri.scheme().map(Scheme::as_str) {
-            Some("ws") => (false, 80),
-            Some("wss") => (true, 443),
+        let (secure, default_port) = match uri.scheme_str() {
+            Some(scheme) if scheme.eq_ignore_ascii_case("ws") => (false, 80),
+            Some(scheme) if scheme.eq_ignore_ascii_case("wss") => (true, 443),
             Some(_) => return Err(HandshakeError::Url("its scheme is neither ws nor wss")),
             None => return Err(HandshakeError::Url("it has no scheme; begin with ws:// or wss://")),
         };
-        let authority = uri.authority().ok_or(HandshakeError::Url("it has no host"))?;
-        if authority.as_str().contains('@') {
+        let authority = uri.authority().ok_or(HandshakeError::Url("it has no host"))?.as_str();
+        if authority.contains('@') {
             return Err(HandshakeError::Url("it has a user name or password, which are not sent"));
         }
-        let host = authority.host();
-        if host.is_empty() {
-            return Err(HandshakeError::Url("it has no host"));
-        }
-        let port = match authority.as_str()[host.len()..].strip_prefix(':') {
-            None => default_port,
-            Some(port) => port.parse().map_err(|_| HandshakeError::Url("its port is no number from 0 to 65535"))?,
-        };
+        let (host, port) = host_and_port(authority).ok_or(HandshakeError::Url("its host or port cannot be one"))?;
+        let port = port.unwrap_or(default_port);
         let shown = if port == default_port { host.to_owned() } else { format!("{host}:{port}") };
+        // `ws://host?room=1` asks for `/?room=1`.
+        let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+        let path = PathAndQuery::try_from(format!("{}{query}", uri.path()));
         Ok(Self {
             secure,
             host: host.trim_start_matches('[').trim_end_matches(']').to_owned(),
             port,
             authority: HeaderValue::try_from(shown).map_err(|_| HandshakeError::Url("its host cannot be sent"))?,
-            path: uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/")),
+            path: path.map_err(|_| HandshakeError::Url("its path cannot be sent"))?,
         })
+    }
+}
+
+/// What a client offers besides speaking the protocol. Nothing by default.
+#[derive(Clone, Debug, Default)]
+pub struct Offer {
+    subprotocols: Vec<String>,
+    compression: Compression,
+}
+
+impl Offer {
+    /// Offers one more subprotocol; the first is the one the client likes best.
+    #[must_use]
+    pub fn subprotocol(mut self, name: impl Into<String>) -> Self {
+        self.subprotocols.push(name.into());
+        self
+    }
+
+    /// Offers to compress messages; off unless set.
+    #[must_use]
+    pub fn compression(self, compression: Compression) -> Self {
+        Self { compression, ..self }
+    }
+
+    /// What is offered of compression.
+    #[must_use]
+    pub const fn compression_offered(&self) -> &Compression {
+        &self.compression
     }
 }
 
@@ -80,16 +108,12 @@ impl Target {
 ///
 /// # Errors
 /// When a subprotocol is no token or stands there twice, or a header is one that the handshake sets itself.
-pub fn request(
-    target: &Target,
-    key: &Key,
-    subprotocols: &[String],
-    headers: HeaderMap,
-) -> Result<Request<()>, HandshakeError> {
+pub fn request(target: &Target, key: &Key, offer: &Offer, headers: HeaderMap) -> Result<Request<()>, HandshakeError> {
     let reserved = |name: &&header::HeaderName| RESERVED.contains(name);
     if let Some(name) = headers.keys().find(reserved) {
         return Err(HandshakeError::ReservedHeader(name.clone()));
     }
+    let Offer { subprotocols, compression } = offer;
     for (i, name) in subprotocols.iter().enumerate() {
         if !is_token(name) || subprotocols[..i].contains(name) {
             return Err(HandshakeError::InvalidSubprotocol(name.clone()));
@@ -109,6 +133,9 @@ pub fn request(
         let list = HeaderValue::try_from(subprotocols.join(", ")).expect("tokens are visible ASCII");
         all.insert(header::SEC_WEBSOCKET_PROTOCOL, list);
     }
+    if let Some(offer) = deflate::offer(compression) {
+        all.insert(header::SEC_WEBSOCKET_EXTENSIONS, offer);
+    }
     Ok(request)
 }
 
@@ -124,11 +151,11 @@ const RESERVED: [header::HeaderName; 8] = [
     header::TRANSFER_ENCODING,
 ];
 
-/// Judges a response. Returns the subprotocol the server chose, if any.
+/// Judges a response. Returns what is agreed on by it.
 ///
 /// # Errors
 /// What keeps it from being the answer to our request.
-pub fn verify<B>(response: &Response<B>, key: &Key, subprotocols: &[String]) -> Result<Option<String>, HandshakeError> {
+pub fn verify<B>(response: &Response<B>, key: &Key, offer: &Offer) -> Result<Agreed, HandshakeError> {
     let headers = response.headers();
 
     //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
@@ -144,16 +171,14 @@ pub fn verify<B>(response: &Response<B>, key: &Key, subprotocols: &[String]) -> 
     if only(headers, header::SEC_WEBSOCKET_ACCEPT).is_none_or(|answer| *answer != accept(key)) {
         return Err(HandshakeError::Accept);
     }
-    if headers.contains_key(header::SEC_WEBSOCKET_EXTENSIONS) {
-        return Err(HandshakeError::Extension);
-    }
+    let compression = deflate::verify(headers, &offer.compression)?;
     let name = header::SEC_WEBSOCKET_PROTOCOL;
     if !headers.contains_key(&name) {
-        return Ok(None);
+        return Ok(Agreed { subprotocol: None, compression });
     }
     let chosen = only(headers, name).and_then(|value| value.to_str().ok());
-    match chosen.filter(|chosen| subprotocols.iter().any(|offered| offered == chosen)) {
-        Some(chosen) => Ok(Some(chosen.to_owned())),
+    match chosen.filter(|chosen| offer.subprotocols.iter().any(|offered| offered == chosen)) {
+        Some(chosen) => Ok(Agreed { subprotocol: Some(chosen.to_owned()), compression }),
         None => Err(HandshakeError::Subprotocol),
     }
 }

@@ -25,9 +25,3 @@ pub fn tokens(headers: &HeaderMap, name: impl AsHeaderName) -> impl Iterator<Ite
 pub fn contains_token(headers: &HeaderMap, name: impl AsHeaderName, token: &str) -> bool {
     tokens(headers, name).any(|element| element.eq_ignore_ascii_case(token))
 }
-
-/// Whether this is a `token` of RFC 9110 §5.6.2: what a subprotocol's name must be (RFC 6455 §4.1).
-pub(super) fn is_token(text: &str) -> bool {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    !text.is_empty() && text.bytes().all(allowed)
-}

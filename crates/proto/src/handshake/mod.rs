@@ -5,6 +5,7 @@
 
 pub mod client;
 pub mod server;
+mod authority;
 mod key;
 mod list;
 mod origin;
@@ -14,3 +15,15 @@ pub use key::{Key, accept};
 pub use list::{contains_token, tokens};
 pub use origin::OriginPolicy;
 pub use refusal::{HandshakeError, Refusal};
+
+use crate::deflate::Params;
+
+/// What the two ends have agreed on besides speaking the protocol.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Agreed {
+    /// The subprotocol, if any (§1.9).
+    pub subprotocol: Option<String>,
+    /// The parameters of permessage-deflate, if it is used (RFC 7692).
+    pub compression: Option<Params>,
+}

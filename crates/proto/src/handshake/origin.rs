@@ -1,8 +1,9 @@
 //! Which pages may connect (RFC 6455 §10.2): a browser sends cookies along to whatever address a page names, so a server
 //! that looks at cookies must look at the page's origin, too.
 
-use http::uri::Authority;
 use http::{HeaderMap, Uri, header};
+
+use super::authority::host_and_port;
 
 /// Which origins a server accepts. Programs that are not browsers send none, and pass.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -41,22 +42,20 @@ impl OriginPolicy {
 
 /// Whether an origin names the host and port that the request is for. `None`: one of them cannot be read.
 fn same_host(origin: &str, headers: &HeaderMap, target: &Uri) -> Option<bool> {
-    let origin: Uri = origin.parse().ok()?;
-    let default_port = match origin.scheme_str()? {
+    let (scheme, origin) = origin.split_once("://")?;
+    let default_port = match scheme.to_ascii_lowercase().as_str() {
         "http" | "ws" => 80,
         "https" | "wss" => 443,
         _ => return None,
     };
-    let origin = origin.authority()?;
     let requested = match target.authority() {
-        Some(authority) => authority.clone(),
-        None => headers.get(header::HOST)?.to_str().ok()?.parse::<Authority>().ok()?,
+        Some(authority) => authority.as_str(),
+        None => headers.get(header::HOST)?.to_str().ok()?,
     };
+    let ((host, port), (requested_host, requested_port)) = (host_and_port(origin)?, host_and_port(requested)?);
     // Host does not say which scheme it is for, so a missing port means that of the origin's scheme.
-    let port = |authority: &Authority| authority.port_u16().unwrap_or(default_port);
-    // `user@host` is no host; a browser writes no such origin.
-    let plain = !origin.as_str().contains('@') && !requested.as_str().contains('@');
-    Some(plain && origin.host().eq_ignore_ascii_case(requested.host()) && port(origin) == port(&requested))
+    let same_port = port.unwrap_or(default_port) == requested_port.unwrap_or(default_port);
+    Some(host.eq_ignore_ascii_case(requested_host) && same_port)
 }
 
 #[cfg(test)]

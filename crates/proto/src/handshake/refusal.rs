@@ -4,6 +4,8 @@ use core::fmt;
 
 use http::{HeaderValue, Response, StatusCode, header};
 
+use crate::deflate::NegotiationError;
+
 /// Why a server refuses a request to open a WebSocket (RFC 6455 §4.2.1, §4.2.2).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -24,6 +26,8 @@ pub enum Refusal {
     Key,
     /// A `Sec-WebSocket-Protocol` that is not a list of different tokens.
     Subprotocol,
+    /// A `Sec-WebSocket-Extensions` that is not in the grammar of §9.1.
+    Extensions,
     /// The request has a body, whose bytes would pass for frames.
     Body,
     /// The page's origin may not connect (§10.2).
@@ -77,6 +81,7 @@ impl fmt::Display for Refusal {
             Self::Version => "only Sec-WebSocket-Version 13 is spoken here (RFC 6455 §4.4)",
             Self::Key => "exactly one Sec-WebSocket-Key of 16 bytes in base64 is needed (RFC 6455 §4.2.1)",
             Self::Subprotocol => "Sec-WebSocket-Protocol is not a list of different tokens (RFC 6455 §4.1)",
+            Self::Extensions => "Sec-WebSocket-Extensions cannot be read (RFC 6455 §9.1)",
             Self::Body => "the request that opens a WebSocket has no body (RFC 6455 §4.1)",
             Self::Origin => "pages of this origin may not connect (RFC 6455 §10.2)",
         })
@@ -107,8 +112,8 @@ pub enum HandshakeError {
     Accept,
     /// The server chose a subprotocol we did not offer, or several.
     Subprotocol,
-    /// The server agreed to an extension we did not offer.
-    Extension,
+    /// The server's `Sec-WebSocket-Extensions` does not answer what we offered.
+    Extension(NegotiationError),
 }
 
 impl fmt::Display for HandshakeError {
@@ -125,9 +130,15 @@ impl fmt::Display for HandshakeError {
             Self::Connection => f.write_str("the server's 101 lacks `Connection: Upgrade` (RFC 6455 §4.1)"),
             Self::Accept => f.write_str("the server's Sec-WebSocket-Accept does not answer our key (RFC 6455 §4.1)"),
             Self::Subprotocol => f.write_str("the server chose a subprotocol we did not offer (RFC 6455 §4.1)"),
-            Self::Extension => f.write_str("the server uses an extension we did not offer (RFC 6455 §4.1)"),
+            Self::Extension(error) => error.fmt(f),
         }
     }
 }
 
 impl core::error::Error for HandshakeError {}
+
+impl From<NegotiationError> for HandshakeError {
+    fn from(error: NegotiationError) -> Self {
+        Self::Extension(error)
+    }
+}

@@ -2,14 +2,18 @@
 
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 
-use super::list::{contains_token, is_token, tokens};
-use super::{Key, OriginPolicy, Refusal, accept};
+use super::authority::host_and_port;
+use super::list::{contains_token, tokens};
+use super::{Agreed, Key, OriginPolicy, Refusal, accept};
+use crate::deflate::{self, Compression};
+use crate::token::is_token;
 
 /// What a server decides by. The default takes pages of its own host and no subprotocol.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     origin: OriginPolicy,
     subprotocols: Vec<String>,
+    compression: Compression,
 }
 
 impl Options {
@@ -24,9 +28,15 @@ impl Options {
     pub fn subprotocols<S: Into<String>>(self, names: impl IntoIterator<Item = S>) -> Self {
         Self { subprotocols: names.into_iter().map(Into::into).collect(), ..self }
     }
+
+    /// Whether to compress messages, if the client offers it; off unless set.
+    #[must_use]
+    pub fn compression(self, compression: Compression) -> Self {
+        Self { compression, ..self }
+    }
 }
 
-/// Judges a request and makes the `101 Switching Protocols` that accepts it.
+/// Judges a request and makes the `101 Switching Protocols` that accepts it, with what is agreed on by it.
 ///
 /// Of the subprotocols the client offers, the first that the server prefers is chosen; none, if they share none: then
 /// the response has no such header, and it is the client's turn to give up (§4.2.2).
@@ -42,7 +52,8 @@ impl Options {
 ///     .header("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")
 ///     .header("Sec-WebSocket-Version", "13")
 ///     .body(())?;
-/// let response = accept_request(&request, &Options::default())?;
+/// let (response, agreed) = accept_request(&request, &Options::default())?;
+/// assert_eq!(agreed.subprotocol, None);
 /// assert_eq!(response.status(), StatusCode::SWITCHING_PROTOCOLS);
 /// assert_eq!(response.headers()["Sec-WebSocket-Accept"], "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -50,7 +61,7 @@ impl Options {
 ///
 /// # Errors
 /// The [`Refusal`], which knows its HTTP status and response.
-pub fn accept_request<B>(request: &Request<B>, options: &Options) -> Result<Response<()>, Refusal> {
+pub fn accept_request<B>(request: &Request<B>, options: &Options) -> Result<(Response<()>, Agreed), Refusal> {
     let headers = request.headers();
 
     //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.1
@@ -60,7 +71,12 @@ pub fn accept_request<B>(request: &Request<B>, options: &Options) -> Result<Resp
     if request.version() < Version::HTTP_11 {
         return Err(Refusal::HttpVersion);
     }
-    if request.uri().authority().is_none() && only(headers, header::HOST).is_none_or(|host| host.is_empty()) {
+    //= https://www.rfc-editor.org/rfc/rfc9112#section-3.2
+    //# A server MUST respond with a 400 (Bad Request) status code to any HTTP/1.1 request message that lacks a Host
+    //# header field and to any request message that contains more than one Host header field line or a Host header
+    //# field with an invalid field value.
+    let host = only(headers, header::HOST).and_then(|host| host.to_str().ok());
+    if host.and_then(host_and_port).is_none() {
         return Err(Refusal::Host);
     }
     if !contains_token(headers, header::UPGRADE, "websocket") {
@@ -81,6 +97,7 @@ pub fn accept_request<B>(request: &Request<B>, options: &Options) -> Result<Resp
         return Err(Refusal::Body);
     }
     let offered = offered_subprotocols(headers)?;
+    let compression = deflate::accept(headers, &options.compression).map_err(|_| Refusal::Extensions)?;
     if !options.origin.allows(headers, request.uri()) {
         return Err(Refusal::Origin);
     }
@@ -92,11 +109,16 @@ pub fn accept_request<B>(request: &Request<B>, options: &Options) -> Result<Resp
     headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
     headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
     headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept(&key));
-    if let Some(chosen) = options.subprotocols.iter().find(|ours| offered.contains(&ours.as_str())) {
+    let subprotocol = options.subprotocols.iter().find(|ours| offered.contains(&ours.as_str()));
+    if let Some(chosen) = subprotocol {
         let chosen = HeaderValue::try_from(chosen).expect("it equals a token of the request");
         headers.insert(header::SEC_WEBSOCKET_PROTOCOL, chosen);
     }
-    Ok(response)
+    let params = compression.map(|(answer, params)| {
+        headers.insert(header::SEC_WEBSOCKET_EXTENSIONS, answer);
+        params
+    });
+    Ok((response, Agreed { subprotocol: subprotocol.cloned(), compression: params }))
 }
 
 /// The header's value, if there is exactly one.
@@ -111,12 +133,9 @@ fn offered_subprotocols(headers: &HeaderMap) -> Result<Vec<&str>, Refusal> {
     if headers.get_all(&name).iter().any(|value| value.to_str().is_err()) {
         return Err(Refusal::Subprotocol);
     }
-    let mut offered = Vec::new();
-    for token in tokens(headers, name) {
-        if !is_token(token) || offered.contains(&token) {
-            return Err(Refusal::Subprotocol);
-        }
-        offered.push(token);
-    }
-    Ok(offered)
+    let offered: Vec<_> = tokens(headers, name).collect();
+    let mut sorted = offered.clone();
+    sorted.sort_unstable();
+    let unique = sorted.windows(2).all(|pair| pair[0] != pair[1]);
+    if unique && sorted.into_iter().all(is_token) { Ok(offered) } else { Err(Refusal::Subprotocol) }
 }

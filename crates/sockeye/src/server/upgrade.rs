@@ -4,11 +4,12 @@ use core::fmt;
 use core::future::Future;
 
 use bytes::Bytes;
-use http::{Request, Response, header};
+use http::{Request, Response};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
+use sockeye_proto::deflate::Compression;
 use sockeye_proto::handshake::server::{Options, accept_request};
-use sockeye_proto::handshake::{OriginPolicy, Refusal};
+use sockeye_proto::handshake::{Agreed, OriginPolicy, Refusal};
 use sockeye_proto::{Limits, Role};
 use tokio::net::TcpStream;
 use tracing::debug;
@@ -51,6 +52,7 @@ pub fn upgrade<B>(request: &mut Request<B>) -> Result<Upgrade, Refusal> {
 #[derive(Clone, Debug, Default)]
 pub struct Upgrader {
     options: Options,
+    compression: Compression,
     limits: Limits,
 }
 
@@ -67,6 +69,12 @@ impl Upgrader {
         Self { options: self.options.subprotocols(names), ..self }
     }
 
+    /// Whether to compress messages where the client offers it (RFC 7692); off unless set.
+    #[must_use]
+    pub fn compression(self, compression: Compression) -> Self {
+        Self { options: self.options.compression(compression), compression, ..self }
+    }
+
     /// The limits on each connection.
     #[must_use]
     pub fn limits(self, limits: Limits) -> Self {
@@ -79,8 +87,9 @@ impl Upgrader {
     /// # Errors
     /// The [`Refusal`], which knows the HTTP response that tells the client.
     pub fn upgrade<B>(&self, request: &mut Request<B>) -> Result<Upgrade, Refusal> {
-        let response = accept_request(request, &self.options)?;
-        Ok(Upgrade { response, upgraded: hyper::upgrade::on(request), limits: self.limits })
+        let (response, agreed) = accept_request(request, &self.options)?;
+        let upgraded = hyper::upgrade::on(request);
+        Ok(Upgrade { response, agreed, upgraded, compression: self.compression, limits: self.limits })
     }
 }
 
@@ -88,7 +97,9 @@ impl Upgrader {
 #[must_use = "the client waits for the response that `on_upgrade` returns"]
 pub struct Upgrade {
     response: Response<()>,
+    agreed: Agreed,
     upgraded: OnUpgrade,
+    compression: Compression,
     limits: Limits,
 }
 
@@ -96,7 +107,7 @@ impl Upgrade {
     /// The subprotocol that was chosen.
     #[must_use]
     pub fn subprotocol(&self) -> Option<&str> {
-        self.response.headers().get(header::SEC_WEBSOCKET_PROTOCOL)?.to_str().ok()
+        self.agreed.subprotocol.as_deref()
     }
 
     /// Returns the `101 Switching Protocols` to answer with, and runs the handler in a task of its own once that is sent.
@@ -112,13 +123,12 @@ impl Upgrade {
         H: FnOnce(WebSocket) -> F + Send + 'static,
         F: Future<Output = HandlerResult> + Send + 'static,
     {
-        let subprotocol = self.subprotocol().map(str::to_owned);
-        let Self { response, upgraded, limits } = self;
+        let Self { response, agreed, upgraded, compression, limits } = self;
         tokio::spawn(async move {
             match upgraded.await {
                 Ok(upgraded) => {
-                    let (transport, early) = upgraded_transport(upgraded);
-                    drive(WebSocket::new(transport, Role::Server, limits, early, subprotocol), handler).await;
+                    let transport = upgraded_transport(upgraded);
+                    drive(WebSocket::opened(transport, Role::Server, limits, &compression, agreed), handler).await;
                 }
                 Err(error) => debug!(%error, "the client left during the opening handshake"),
             }
