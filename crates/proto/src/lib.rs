@@ -8,13 +8,13 @@
 //! | 1 | [`frame::Header::parse`] reads the header, without judging it | §5.2 |
 //! | 2 | [`frame::rules`] judges it | §5 |
 //! | 3 | [`mask`] unmasks the payload in place | §5.3 |
-//! | – | *here permessage-deflate inflates, once it has come* | RFC 7692 |
-//! | 4 | [`utf8`] checks text as it arrives | §8.1 |
-//! | 5 | [`message`] puts fragments together | §5.4 |
-//! | 6 | [`close`] reads the Close frame and keeps the closing handshake's state | §7 |
-//! | 7 | [`connection`] does all of it, and answers Pings | §5.5 |
+//! | 4 | [`deflate`] inflates it, if the message is compressed | RFC 7692 |
+//! | 5 | [`utf8`] checks text as it arrives | §8.1 |
+//! | 6 | [`message`] puts fragments together | §5.4 |
+//! | 7 | [`close`] reads the Close frame and keeps the closing handshake's state | §7 |
+//! | 8 | [`connection`] does all of it, and answers Pings | §5.5 |
 //!
-//! Outbound it is [`message`] → [`frame`] (encode) → [`mask`] → bytes, in [`connection`] as well.
+//! Outbound it is [`message`] → [`deflate`] → [`frame`] (encode) → [`mask`] → bytes, in [`connection`] as well.
 //! Before all that comes the opening [`handshake`] (§4), as functions over [`http`]'s requests and responses.
 //!
 //! ```

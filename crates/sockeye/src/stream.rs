@@ -54,7 +54,8 @@ impl Driver {
         Self {
             connection,
             transport,
-            unparsed: BytesMut::from(early),
+            // Copied: hyper's buffer of 8 KiB would stay for the sake of a few bytes, or of none.
+            unparsed: BytesMut::from(&early[..]),
             next: None,
             peer_reason: None,
             failure: None,
