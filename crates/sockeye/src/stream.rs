@@ -35,6 +35,8 @@ pub(crate) struct Driver {
     failure: Option<Error>,
     /// The transport failed: what waits will never be written. Reading goes on, for what the peer sent before.
     broken: Option<io::Error>,
+    /// The transport has taken bytes that it may still hold: TLS and other layers buffer, TCP does not.
+    unflushed: bool,
     /// Nothing more can be read.
     read_ended: bool,
     shutting_down: bool,
@@ -60,6 +62,7 @@ impl Driver {
             peer_reason: None,
             failure: None,
             broken: None,
+            unflushed: false,
             read_ended: false,
             shutting_down: false,
             timer: None,
@@ -92,7 +95,7 @@ impl Driver {
 
     /// Waits until everything queued is written.
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        while self.connection.has_outgoing() {
+        while self.has_unwritten() {
             self.check_writable()?;
             ready!(self.progress(cx));
         }
@@ -122,10 +125,10 @@ impl Driver {
     /// the deadline. Ready when something has changed, so that the caller looks again for what it waits for.
     fn progress(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         for _ in 0..TURNS {
-            let waited = self.connection.has_outgoing();
+            let waited = self.has_unwritten();
             self.write(cx);
             self.notice_end();
-            if self.has_ended() || (waited && !self.connection.has_outgoing()) {
+            if self.has_ended() || (waited && !self.has_unwritten()) {
                 return Poll::Ready(());
             }
             // Before reading: a peer that floods a closing connection must not keep us from looking at the clock.
@@ -155,13 +158,21 @@ impl Driver {
             match Pin::new(&mut self.transport).poll_write_vectored(cx, &slices[..count]) {
                 Poll::Pending => return,
                 Poll::Ready(Ok(0)) => self.broken = Some(io::ErrorKind::WriteZero.into()),
-                Poll::Ready(Ok(written)) => self.connection.written(written),
+                Poll::Ready(Ok(written)) => {
+                    self.connection.written(written);
+                    self.unflushed = true;
+                }
                 Poll::Ready(Err(error)) => self.broken = Some(error),
             }
         }
-        // Some transports buffer; TCP does not, and its flush does nothing.
-        if let Poll::Ready(Err(error)) = Pin::new(&mut self.transport).poll_flush(cx) {
-            self.broken.get_or_insert(error);
+        if self.unflushed {
+            match Pin::new(&mut self.transport).poll_flush(cx) {
+                Poll::Pending => return,
+                Poll::Ready(Ok(())) => self.unflushed = false,
+                Poll::Ready(Err(error)) => {
+                    self.broken.get_or_insert(error);
+                }
+            }
         }
         self.shutting_down |= self.connection.wants_shutdown();
         if self.shutting_down && Pin::new(&mut self.transport).poll_shutdown(cx).is_ready() {
@@ -237,7 +248,7 @@ impl Driver {
 
     /// Ends the connection once nothing more can come and nothing more can be written.
     fn notice_end(&mut self) {
-        let writes = self.broken.is_none() && self.connection.has_outgoing() && !self.connection.state().reads();
+        let writes = self.broken.is_none() && self.has_unwritten() && !self.connection.state().reads();
         if self.read_ended && self.unparsed.is_empty() && !writes {
             self.end(None);
         }
@@ -260,9 +271,15 @@ impl Driver {
             State::Exchanged | State::Failed => {}
             _ => self.failure = timeout.or_else(|| self.broken.take().map(Error::Io)).or(Some(Error::Aborted)),
         }
+        self.unflushed = false;
         self.transport = Transport::Ended;
         self.timer = None;
         self.unparsed = BytesMut::new();
+    }
+
+    /// Whether anything of ours has not left yet.
+    fn has_unwritten(&self) -> bool {
+        self.connection.has_outgoing() || self.unflushed
     }
 
     fn has_ended(&self) -> bool {

@@ -114,6 +114,20 @@ async fn recv_dropped_at_every_poll_loses_no_message() {
 }
 
 #[tokio::test]
+async fn a_transport_that_buffers_is_flushed_before_send_returns() {
+    let (near, far) = tokio::io::duplex(64);
+    let near = tokio::io::BufStream::new(Stutter { stream: near, reads: 0, writes: 0 });
+    let mut client = WebSocket::from_stream(near, Role::Client, Limits::default());
+    let mut server = WebSocket::from_stream(far, Role::Server, Limits::default());
+    for size in [0, 10, 50] {
+        client.send(vec![7; size]).await.unwrap();
+        // Nothing of the client's is polled any more: what has not left by now never will.
+        let received = tokio::time::timeout(Duration::from_secs(5), server.recv()).await;
+        assert_eq!(received.expect("it was flushed").unwrap(), Some(vec![7; size].into()));
+    }
+}
+
+#[tokio::test]
 async fn send_dropped_at_any_poll_sends_a_whole_message_or_none() {
     for capacity in [1, 16] {
         for times in 0..60 {
