@@ -37,6 +37,14 @@ pub(crate) struct Args {
     #[arg(long, value_enum, value_name = "ROLE", env = "SOCKEYE_FROM")]
     from: Option<Role>,
 
+    /// Says that permessage-deflate was agreed on: compressed messages are inflated
+    ///
+    /// =joined means that the input does not begin with the first message after the handshake; where one refers to
+    /// messages that are not there, it says so. =off is what counts without the option.
+    #[arg(long, value_enum, value_name = "SEEN", env = "SOCKEYE_DEFLATE", num_args = 0..=1, require_equals = true)]
+    #[arg(default_value_t, default_missing_value = "start")]
+    deflate: Deflate,
+
     /// How to show the frames: text to read, or json, one object a line
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT", env = "SOCKEYE_FORMAT")]
     format: Format,
@@ -57,6 +65,7 @@ text, its place in a message, and every broken rule with its section. A frame is
 Examples:
   sockeye inspect 84 67 78 83 21 22 12 43 12 --from client
   sockeye inspect 0x81,0x85,0x37,0xfa,0x21,0x3d,0x7f,0x9f,0x4d,0x51,0x58
+  sockeye inspect --deflate c1 07 f2 48 cd c9 c9 07 00
   sockeye inspect --all --color always capture.bin | less -R
   sockeye inspect --file ./84 --from server
   xxd -p capture.bin | sockeye inspect --hex - --format json | jq .violations
@@ -67,6 +76,20 @@ Exit status: 0 when all is well, 1 when a rule is broken or a frame is cut off, 
 enum Role {
     Client,
     Server,
+}
+
+/// Whether permessage-deflate was agreed on, and from where on the stream is there.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum Deflate {
+    /// It was not agreed on
+    #[default]
+    #[value(aliases = ["0", "false", "no"])]
+    Off,
+    /// From the first message on
+    #[value(aliases = ["1", "true", "yes", "on"])]
+    Start,
+    /// From some later one on
+    Joined,
 }
 
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
@@ -95,7 +118,7 @@ pub(crate) fn run(args: Args) -> ExitCode {
         total: Total::default(),
     };
     let outcome = match Input::open(&args.input, args.hex, args.file) {
-        Ok(input) => inspect(input, args.from, &mut report),
+        Ok(input) => inspect(input, args.from, args.deflate, &mut report),
         Err(error) => Err(Stop::Usage(error)),
     };
     match outcome {
@@ -130,11 +153,21 @@ impl From<io::Error> for Stop {
 }
 
 /// Reads the input to its end and reports each frame when it is there.
-fn inspect(mut input: Input, from: Option<Role>, report: &mut Report<impl Write>) -> Result<(), Stop> {
+fn inspect(
+    mut input: Input,
+    from: Option<Role>,
+    deflate: Deflate,
+    report: &mut Report<impl Write>,
+) -> Result<(), Stop> {
     let mut dissector = match from {
         Some(Role::Client) => Dissector::new(sockeye::Role::Client),
         Some(Role::Server) => Dissector::new(sockeye::Role::Server),
         None => Dissector::assuming_sender(),
+    };
+    dissector = match deflate {
+        Deflate::Off => dissector,
+        Deflate::Start => dissector.inflating(sockeye_dissect::Deflate::FromStart),
+        Deflate::Joined => dissector.inflating(sockeye_dissect::Deflate::Joined),
     };
     while let Some(bytes) = input.read().map_err(Stop::Usage)? {
         for record in dissector.push(&bytes) {

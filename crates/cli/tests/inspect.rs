@@ -158,6 +158,61 @@ fn json_is_one_object_a_line() {
     assert_eq!(frame["missing"], "9223372036854775807");
 }
 
+/// The "Hello" of RFC 7692 §7.2.3.1, and the second one of §7.2.3.2, which refers to it.
+const COMPRESSED: [&str; 2] = ["c107f248cdc9c90700", "c105f200110000"];
+
+#[test]
+fn compressed_messages_are_inflated_where_that_was_agreed_on() {
+    let (out, _, status) = run(&[COMPRESSED[0], COMPRESSED[1], "--deflate"]);
+    assert_eq!(status, 0);
+    for expected in ["7 bytes inflated to 5, 140 %", "5 bytes inflated to 5, 100 %", "48 65 6c 6c 6f", "\"Hello\""] {
+        assert!(out.contains(expected), "{expected} is missing in\n{out}");
+    }
+    assert_eq!(run(&[COMPRESSED[0], COMPRESSED[1], "--deflate=start"]).0, out);
+
+    let (out, _, status) = run(&[COMPRESSED[0]]);
+    assert!(out.contains("✗ RSV1 is set and no extension gives it a meaning (RFC 6455 §5.2)"), "{out}");
+    assert!(out.contains("sockeye inspect --deflate") && status == 1, "{out}");
+    assert_eq!(run(&[COMPRESSED[0], "--deflate=off"]).0, out);
+}
+
+#[test]
+fn joined_midway_the_window_is_unknown_and_from_the_start_the_same_is_corrupt() {
+    let (out, _, status) = run(&["--deflate=joined", COMPRESSED[1]]);
+    assert!(out.contains("compressed, window unknown") && status == 0, "{out}");
+    let (out, _, status) = run(&["--deflate", COMPRESSED[1], "--format", "json"]);
+    let frame: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((&frame["inflated"]["outcome"], status), (&"corrupt".into(), 1));
+    assert_eq!(frame["violations"][0]["rule"], "corrupt-deflate");
+    assert_eq!((&frame["violations"][0]["rfc"], &frame["receiver_code"]), (&7692.into(), &1007.into()));
+
+    // The option takes its value with = only: what follows is input.
+    let (out, _, _) = run(&["--deflate", COMPRESSED[0], COMPRESSED[1], "--format", "json"]);
+    let frames: Vec<serde_json::Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let inflated = &frames[1]["inflated"];
+    assert_eq!((&inflated["payload"], &inflated["outcome"]), (&"48656c6c6f".into(), &"good".into()));
+    assert_eq!((&inflated["length"], &inflated["percent"]), (&5.into(), &100.into()));
+}
+
+#[test]
+fn a_bomb_ends_where_memory_would() {
+    // 66 MiB of zeros by hand: one block with fixed codes (RFC 1951 §3.2.6), a literal and references to it, each of 258
+    // bytes.
+    let mut bits = vec![false, true, false];
+    bits.extend([false, false, true, true, false, false, false, false]); // The literal 0.
+    for _ in 0..(66 << 20) / 258 {
+        bits.extend([true, true, false, false, false, true, false, true]); // A length of 258 …
+        bits.extend([false; 5]); // … from 1 byte back.
+    }
+    let byte = |bits: &[bool]| bits.iter().rev().fold(0u8, |byte, &bit| byte << 1 | u8::from(bit));
+    let payload: Vec<u8> = bits.chunks(8).map(byte).collect();
+    let mut stream = vec![0xC2, 127];
+    stream.extend((payload.len() as u64).to_be_bytes());
+    stream.extend(payload);
+    let (out, _, status) = fed(&["--deflate", "--file", "-"], &stream);
+    assert!(out.contains("inflates to more than 67108864 bytes, not shown") && status == 0, "{out}");
+}
+
 #[test]
 fn every_option_is_an_environment_variable_too() {
     let with =
@@ -165,6 +220,10 @@ fn every_option_is_an_environment_variable_too() {
     assert_eq!(with("SOCKEYE_FROM", "client", &["8100"]), run(&["8100", "--from", "client"]));
     assert_eq!(with("SOCKEYE_FORMAT", "json", &["8100"]), run(&["8100", "--format", "json"]));
     assert_eq!(with("SOCKEYE_COLOR", "always", &["8100"]), run(&["8100", "--color", "always"]));
+    let compressed = COMPRESSED[1];
+    assert_eq!(with("SOCKEYE_DEFLATE", "joined", &[compressed]), run(&[compressed, "--deflate=joined"]));
+    assert_eq!(with("SOCKEYE_DEFLATE", "1", &[compressed]), run(&[compressed, "--deflate"]));
+    assert_eq!(with("SOCKEYE_DEFLATE", "0", &[compressed]), run(&[compressed]));
     let long = format!("827d{}", "ab".repeat(125));
     assert_eq!(with("SOCKEYE_ALL", "1", &[&long]), run(&[&long, "--all"]));
     assert_ne!(run(&[&long]), run(&[&long, "--all"]));
@@ -221,7 +280,15 @@ fn a_reader_who_has_seen_enough_ends_it_quietly() {
 fn help_has_examples_and_names_the_environment() {
     let (out, _, status) = run(&["--help"]);
     assert_eq!(status, 0);
-    for expected in ["sockeye inspect 84 67 78", "SOCKEYE_FROM", "SOCKEYE_FORMAT", "SOCKEYE_HEX", "Exit status"] {
+    for expected in [
+        "sockeye inspect 84 67 78",
+        "inspect --deflate c1",
+        "SOCKEYE_DEFLATE",
+        "SOCKEYE_FROM",
+        "SOCKEYE_FORMAT",
+        "SOCKEYE_HEX",
+        "Exit status",
+    ] {
         assert!(out.contains(expected), "{expected} is missing in\n{out}");
     }
 }

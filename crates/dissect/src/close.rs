@@ -35,7 +35,7 @@ impl CloseBody {
             let bad = (error.valid_up_to()..reason.len())
                 .find(|&i| core::str::from_utf8(&reason[..=i]).is_err_and(|error| error.error_len().is_some()));
             let in_text = bad.unwrap_or(reason.len()) as u64;
-            let at = BadUtf8 { byte: bad.map(|i| reason[i]), in_payload: in_text + 2, in_text };
+            let at = BadUtf8 { byte: bad.map(|i| reason[i]), in_payload: in_text + 2, in_text, inflated: false };
             findings.push(Finding::InvalidUtf8 { rule: Violation::InvalidUtf8InCloseReason, at });
         });
         (Self { code, reason: reason.ok() }, findings)

@@ -6,14 +6,16 @@ use sockeye_proto::frame::{Context, Header, Opcode, Parse, Violation, rules};
 use sockeye_proto::{Role, mask};
 
 use crate::finding::is_decided;
+use crate::inflate::Inflation;
 use crate::message::Messages;
-use crate::{BadUtf8, CloseBody, Finding, Missing, Receiver, Record, Sender, TextPart, field};
+use crate::{BadUtf8, CloseBody, Deflate, Finding, InflateOutcome, Missing, Receiver, Record, Sender, TextPart, field};
 
 /// Takes the bytes of one direction of a connection apart, from the first frame on, in any pieces they come in.
 ///
 /// It goes on where a connection would not: after a broken rule the next frame is read as if nothing had happened, and
 /// [`Record::receiver`] says what a receiver does. Its memory grows with the bytes it is given and up to
-/// [`keeping`](Self::keeping), never with what a header claims.
+/// [`keeping`](Self::keeping), never with what a header claims; where it [inflates](Self::inflating), a byte that it is
+/// given may become a thousand.
 ///
 /// ```
 /// use sockeye_dissect::{Dissector, Missing};
@@ -36,6 +38,8 @@ pub struct Dissector {
     offset: u64,
     position: Position,
     messages: Messages,
+    /// There where permessage-deflate was agreed on.
+    inflation: Option<Inflation>,
     /// The first Close frame.
     closed_at: Option<u64>,
     /// What becomes of the frames after the one that failed the connection or closed it.
@@ -74,6 +78,27 @@ impl Dissector {
         Self { keep: bytes.max(125), ..self }
     }
 
+    /// Says that both ends have agreed on permessage-deflate (RFC 7692), and from where on the stream is here. A message
+    /// whose first frame has RSV1 is then inflated; without it, RSV1 breaks a rule.
+    ///
+    /// A message that inflates to more than is [kept](Self::keeping) is not shown inflated, nor judged any further. No
+    /// rule has a limit, so that is not one broken.
+    ///
+    /// ```
+    /// use sockeye_dissect::{Deflate, Dissector};
+    /// use sockeye_proto::Role;
+    ///
+    /// // The "Hello" of RFC 7692 §7.2.3.1.
+    /// let mut dissector = Dissector::new(Role::Server).inflating(Deflate::FromStart);
+    /// let records = dissector.push(&[0xC1, 0x07, 0xF2, 0x48, 0xCD, 0xC9, 0xC9, 0x07, 0x00]);
+    /// assert_eq!(records[0].message_text(), Some("Hello"));
+    /// assert_eq!(records[0].percent(), Some(140));
+    /// ```
+    #[must_use]
+    pub fn inflating(self, deflate: Deflate) -> Self {
+        Self { inflation: Some(Inflation::new(deflate)), ..self }
+    }
+
     /// Takes the next bytes; gives a record for each frame that ends in them.
     pub fn push(&mut self, bytes: &[u8]) -> Vec<Record> {
         let mut records = Vec::new();
@@ -110,6 +135,7 @@ impl Dissector {
             offset: 0,
             position: Position::Header(Vec::new()),
             messages: Messages::default(),
+            inflation: None,
             closed_at: None,
             stopped: None,
         }
@@ -134,7 +160,7 @@ impl Dissector {
             Position::Payload { record, remaining } => {
                 let piece = &bytes[..usize::try_from(*remaining).map_or(bytes.len(), |len| len.min(bytes.len()))];
                 let remaining = *remaining - piece.len() as u64;
-                take_payload(record, piece, &mut self.messages, self.keep);
+                take_payload(record, piece, remaining, &mut self.messages, self.inflation.as_mut(), self.keep);
                 match mem::replace(&mut self.position, Position::Header(Vec::new())) {
                     Position::Payload { record, .. } => (piece.len(), self.continue_frame(record, remaining)),
                     Position::Header(_) => unreachable!("matched above"),
@@ -161,6 +187,7 @@ impl Dissector {
         record.findings = rules::violations(header, context).into_iter().map(Finding::Rule).collect();
         record.within_message = self.messages.open_number().filter(|_| header.opcode().is_control());
         record.message = self.messages.begin_frame(header);
+        record.inflated = self.inflation.as_mut().and_then(|inflation| inflation.begin_frame(header));
         if record.message.is_some() && self.messages.text().is_some() {
             record.text_part = Some(TextPart::default());
         }
@@ -170,15 +197,24 @@ impl Dissector {
     /// The payload has come: what can only be said of it as a whole.
     fn end_frame(&mut self, mut record: Record) -> Record {
         let fin = record.header.is_some_and(Header::fin);
+        if record.arrived == 0 && record.inflated.is_some() {
+            // No byte has come, and yet the message may end.
+            take_payload(&mut record, &[], 0, &mut self.messages, self.inflation.as_mut(), self.keep);
+        }
+        let content_len = record.content().len() as u64;
         if let Some(message) = &mut record.message {
             if let Some((text, part)) = self.messages.text().zip(record.text_part.as_mut()) {
                 text.end_frame(part);
                 //= https://www.rfc-editor.org/rfc/rfc6455#section-8.1
-                if let Some(at) = text.end_message(record.arrived).filter(|_| fin) {
+                let in_payload = record.inflated.as_ref().map_or(record.arrived, |_| content_len);
+                if let Some(at) = text.end_message(in_payload, record.inflated.is_some()).filter(|_| fin) {
                     record.findings.push(Finding::InvalidUtf8 { rule: Violation::InvalidUtf8InText, at });
                 }
             }
             self.messages.end_frame(message, fin, &record.payload, self.keep);
+            if let Some((inflation, inflated)) = self.inflation.as_mut().zip(record.inflated.as_mut()) {
+                inflation.end_frame(inflated, message.fragment, fin);
+            }
         }
         //= https://www.rfc-editor.org/rfc/rfc6455#section-5.5.1
         if record.opcode() == Some(Opcode::CLOSE) && record.not_kept() == 0 {
@@ -224,6 +260,7 @@ impl Dissector {
             arrived: 0,
             missing: Missing::Nothing,
             message: None,
+            inflated: None,
             within_message: None,
             text_part: None,
             close: None,
@@ -243,8 +280,7 @@ impl Dissector {
             // Not known within the first byte only, which says nothing of masks.
             sender: self.sender.role().unwrap_or(Role::Client),
             in_message: self.messages.open_number().is_some(),
-            // permessage-deflate has not come yet.
-            compression: false,
+            compression: self.inflation.is_some(),
         }
     }
 
@@ -271,23 +307,58 @@ impl Dissector {
     }
 }
 
-/// The next piece of a frame's payload: unmasked, kept, and walked along if it is text.
-fn take_payload(record: &mut Record, piece: &[u8], messages: &mut Messages, keep: usize) {
+/// The next piece of a frame's payload, and how much comes after it: unmasked, kept, inflated if it is compressed, and
+/// walked along if it is text.
+fn take_payload(
+    record: &mut Record,
+    piece: &[u8],
+    remaining: u64,
+    messages: &mut Messages,
+    inflation: Option<&mut Inflation>,
+    keep: usize,
+) {
     let mut piece = piece.to_vec();
     if let Some(key) = record.header.and_then(Header::masking_key) {
         mask::apply(key, record.arrived, &mut piece);
     }
-    if let Some((text, part)) = messages.text().zip(record.text_part.as_mut())
-        && let Err(bad) = text.feed(record.number, &piece, part)
-    {
-        let at = BadUtf8 { byte: Some(piece[bad]), in_payload: record.arrived + bad as u64, in_text: text.len() };
-        record.findings.push(Finding::InvalidUtf8 { rule: Violation::InvalidUtf8InText, at });
-        messages.break_text();
-    }
     let room = keep - record.payload.len();
     record.payload.extend_from_slice(&piece[..piece.len().min(room)]);
+    let before = record.inflated.as_ref().map_or(record.arrived, |inflated| inflated.payload.len() as u64);
     record.arrived += piece.len() as u64;
     if let Some(message) = &mut record.message {
         message.len += piece.len() as u64;
     }
+
+    let mut outcome = InflateOutcome::Good;
+    if let Some((inflation, inflated)) = inflation.zip(record.inflated.as_mut()) {
+        let (already, so_far) = (inflated.outcome, inflated.payload.len());
+        let last = remaining == 0 && record.header.is_some_and(Header::fin);
+        inflation.feed(&piece, last, keep, inflated);
+        piece = inflated.payload[so_far..].to_vec();
+        if inflated.outcome != already {
+            outcome = inflated.outcome;
+        }
+    }
+    if let Some((text, part)) = messages.text().zip(record.text_part.as_mut())
+        && let Err(bad) = text.feed(record.number, &piece, part)
+    {
+        let inflated = record.inflated.is_some();
+        let at = BadUtf8 { byte: Some(piece[bad]), in_payload: before + bad as u64, in_text: text.len(), inflated };
+        record.findings.push(Finding::InvalidUtf8 { rule: Violation::InvalidUtf8InText, at });
+        messages.break_text();
+    }
+    // Where inflating ends, so does what can be said of the text.
+    match outcome {
+        InflateOutcome::Good => return,
+        //= https://www.rfc-editor.org/rfc/rfc7692#section-7.2.2
+        InflateOutcome::Corrupt(_) => record.findings.push(Finding::Rule(Violation::CorruptDeflate)),
+        InflateOutcome::TooLong(_) | InflateOutcome::TooManyBytes(_) => {
+            record.text_part = None;
+            if let Some(inflated) = &mut record.inflated {
+                inflated.payload = Vec::new();
+            }
+        }
+        InflateOutcome::WindowUnknown => {}
+    }
+    messages.break_text();
 }

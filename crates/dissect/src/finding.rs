@@ -31,10 +31,12 @@ pub enum Finding {
 pub struct BadUtf8 {
     /// The byte that no text can have here; `None` where the text ends within a character.
     pub byte: Option<u8>,
-    /// Its place in the frame's payload, from 0.
+    /// Its place in the frame's payload, from 0; of a compressed one, in what that inflates to.
     pub in_payload: u64,
     /// Its place in the message, over all frames, or in the reason; from 0.
     pub in_text: u64,
+    /// Whether the places are in what was inflated.
+    pub inflated: bool,
 }
 
 impl Finding {
@@ -58,12 +60,22 @@ impl Finding {
                 Violation::InvalidCloseCode(_) => "invalid-close-code",
                 Violation::InvalidUtf8InCloseReason => "invalid-utf8-in-close-reason",
                 Violation::InvalidUtf8InText => "invalid-utf8-in-text",
+                Violation::CorruptDeflate => "corrupt-deflate",
                 _ => "violation",
             },
         }
     }
 
-    /// The section of RFC 6455 that has the rule.
+    /// The RFC that has the rule: 6455, or 7692 for compressed messages.
+    #[must_use]
+    pub const fn rfc(self) -> u16 {
+        match self {
+            Self::Rule(rule) | Self::InvalidUtf8 { rule, .. } => rule.rfc(),
+            Self::DataAfterClose { .. } => 6455,
+        }
+    }
+
+    /// The section of the [RFC](Self::rfc) that has the rule.
     #[must_use]
     pub const fn section(self) -> &'static str {
         match self {
@@ -97,7 +109,10 @@ impl fmt::Display for Finding {
 impl fmt::Display for BadUtf8 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.byte {
-            Some(byte) => write!(f, "byte {} of the payload, {byte:02X}, cannot stand here", self.in_payload),
+            Some(byte) => {
+                let inflated = if self.inflated { "inflated " } else { "" };
+                write!(f, "byte {} of the {inflated}payload, {byte:02X}, cannot stand here", self.in_payload)
+            }
             None => f.write_str("it ends within a character"),
         }
     }

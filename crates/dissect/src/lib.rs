@@ -1,4 +1,4 @@
-//! Takes WebSocket bytes apart, bit by bit (RFC 6455): bytes in, [`Record`]s out, and two ways to show them.
+//! Takes WebSocket bytes apart, bit by bit (RFC 6455, 7692): bytes in, [`Record`]s out, and two ways to show them.
 //!
 //! The modules stand in the order a byte meets them:
 //!
@@ -6,11 +6,12 @@
 //! |---|---|---|
 //! | 1 | [`Dissector`] cuts the bytes of one direction into frames; it never fails | §5.2 |
 //! | 2 | `message` follows a message over its frames | §5.4 |
-//! | 3 | `text` follows UTF-8 over them, and the characters that two frames share | §8.1 |
-//! | 4 | `close` takes the body of a Close frame apart | §5.5.1 |
-//! | 5 | [`Finding`] says what is wrong, with its section | |
-//! | 6 | [`Record`] holds all that is known of one frame; a [`Field`] is some bits of its header | |
-//! | 7 | [`render`] shows records, as text for people or as JSON Lines | |
+//! | 3 | `inflate` inflates a compressed one, where [permessage-deflate](Dissector::inflating) was agreed on | RFC 7692 |
+//! | 4 | `text` follows UTF-8 over them, and the characters that two frames share | §8.1 |
+//! | 5 | `close` takes the body of a Close frame apart | §5.5.1 |
+//! | 6 | [`Finding`] says what is wrong, with its section | |
+//! | 7 | [`Record`] holds all that is known of one frame; a [`Field`] is some bits of its header | |
+//! | 8 | [`render`] shows records, as text for people or as JSON Lines | |
 //!
 //! Everything that reads or judges a frame is `sockeye-proto`'s, the same functions a connection uses. This crate only
 //! looks where a connection stops: it goes on after a broken rule, and keeps what it has seen.
@@ -34,6 +35,7 @@
 
 mod dissector;
 mod message;
+mod inflate;
 mod text;
 mod close;
 mod finding;
@@ -45,6 +47,7 @@ pub use close::CloseBody;
 pub use dissector::Dissector;
 pub use field::Field;
 pub use finding::{BadUtf8, Finding};
+pub use inflate::{Deflate, InflateOutcome, Inflated};
 pub use message::MessagePart;
 pub use record::{Missing, Receiver, Record, Sender};
 pub use text::{Piece, SharedCharacter, TextPart};

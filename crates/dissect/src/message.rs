@@ -16,7 +16,7 @@ pub struct MessagePart {
     pub fragment: u64,
     /// Whether the message ends with this frame: FIN, and the frame is whole.
     pub ends: bool,
-    /// Bytes of the message, up to the end of this frame or of the stream.
+    /// Bytes of the message's payload, up to the end of this frame or of the stream; of a compressed one, compressed.
     pub len: u64,
     /// The payload of all frames, on the one that ends a message of several: as much as the dissector
     /// [keeps](crate::Dissector::keeping).

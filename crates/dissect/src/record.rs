@@ -3,7 +3,7 @@
 use sockeye_proto::frame::{Header, Opcode};
 use sockeye_proto::{CloseCode, Role, mask};
 
-use crate::{CloseBody, Field, Finding, MessagePart, TextPart};
+use crate::{CloseBody, Field, Finding, InflateOutcome, Inflated, MessagePart, TextPart};
 
 /// One frame, or as much of it as there is.
 ///
@@ -30,9 +30,12 @@ pub struct Record {
     pub missing: Missing,
     /// The frame's place in its message; `None` for control frames and for data frames outside of any.
     pub message: Option<MessagePart>,
+    /// What the payload inflates to; `None` unless it is part of a compressed message, and
+    /// [permessage-deflate](crate::Dissector::inflating) was agreed on.
+    pub inflated: Option<Inflated>,
     /// For a control frame: the number of the message that it stands within, between two of its fragments (§5.4).
     pub within_message: Option<u64>,
-    /// What the payload is as text; `None` unless it is part of a text message that was good UTF-8 before this frame.
+    /// What the payload, inflated, is as text; `None` unless it is part of a text message that was good UTF-8 before this frame.
     pub text_part: Option<TextPart>,
     /// The body of a Close frame that is whole; one longer than is kept (none that keeps the rules is) is not judged.
     pub close: Option<CloseBody>,
@@ -92,20 +95,30 @@ impl Record {
         bytes
     }
 
+    /// What the frame adds to its message: its payload as it is, or what that inflates to.
+    pub(crate) fn content(&self) -> &[u8] {
+        self.inflated.as_ref().map_or(&self.payload, |inflated| &inflated.payload)
+    }
+
     /// The characters that lie in this frame as a whole, up to the first byte that is not UTF-8.
     #[must_use]
     pub fn text(&self) -> Option<&str> {
-        let bytes = &self.payload[self.text_part.as_ref()?.lead..];
+        let bytes = &self.content()[self.text_part.as_ref()?.lead..];
         Some(match core::str::from_utf8(bytes) {
             Ok(text) => text,
             Err(error) => core::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or_default(),
         })
     }
 
-    /// The payload of the message that ends with this frame, as far as it was kept.
+    /// The payload of the message that ends with this frame, as far as it was kept; of a compressed one, inflated, if all
+    /// of it could be.
     #[must_use]
     pub fn message_payload(&self) -> Option<&[u8]> {
         let message = self.message.as_ref().filter(|message| message.ends)?;
+        if let Some(inflated) = &self.inflated {
+            let is_good = inflated.outcome == InflateOutcome::Good;
+            return is_good.then(|| inflated.assembled.as_deref().unwrap_or(&inflated.payload));
+        }
         Some(message.assembled.as_deref().unwrap_or(&self.payload))
     }
 
@@ -113,8 +126,19 @@ impl Record {
     #[must_use]
     pub fn message_text(&self) -> Option<&str> {
         let message = self.message.as_ref().filter(|message| message.kind == Opcode::TEXT)?;
-        let payload = self.message_payload().filter(|payload| payload.len() as u64 == message.len)?;
+        let len = self.inflated.as_ref().map_or(message.len, |inflated| inflated.len);
+        let payload = self.message_payload().filter(|payload| payload.len() as u64 == len)?;
         core::str::from_utf8(payload).ok()
+    }
+
+    /// How many percent of what it inflates to the compressed message has that ends with this frame, rounded; `None` too
+    /// where it inflates to nothing, or not as a whole.
+    #[must_use]
+    pub fn percent(&self) -> Option<u64> {
+        let message = self.message.as_ref().filter(|message| message.ends)?;
+        let inflated = self.inflated.as_ref().filter(|inflated| inflated.outcome == InflateOutcome::Good)?;
+        let rounded = message.len.saturating_mul(100).saturating_add(inflated.len / 2);
+        rounded.checked_div(inflated.len)
     }
 }
 

@@ -99,10 +99,10 @@ impl TextWalk {
         }
     }
 
-    /// The end of the message: what is wrong with a text that ends here.
-    pub(crate) fn end_message(&self, arrived: u64) -> Option<BadUtf8> {
+    /// The end of the message: what is wrong with a text that ends here, after so many bytes of its last frame.
+    pub(crate) fn end_message(&self, in_payload: u64, inflated: bool) -> Option<BadUtf8> {
         let ends_within = self.validator.finish().is_err();
-        ends_within.then_some(BadUtf8 { byte: None, in_payload: arrived, in_text: self.len })
+        ends_within.then_some(BadUtf8 { byte: None, in_payload, in_text: self.len, inflated })
     }
 
     /// Goes along a piece that is good, as far as it goes.

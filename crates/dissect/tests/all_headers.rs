@@ -2,7 +2,7 @@
 
 mod support;
 
-use sockeye_dissect::{Dissector, Finding, Missing};
+use sockeye_dissect::{Deflate, Dissector, Finding, Missing};
 use sockeye_proto::Role;
 use sockeye_proto::frame::{Context, Header, Opcode, Parse, rules};
 
@@ -23,8 +23,11 @@ fn header(first_two: u16, long: u64) -> (Vec<u8>, Header) {
     }
 }
 
-fn dissector(sender: Role, in_message: bool) -> Dissector {
+fn dissector(sender: Role, in_message: bool, compression: bool) -> Dissector {
     let mut dissector = Dissector::new(sender);
+    if compression {
+        dissector = dissector.inflating(Deflate::FromStart);
+    }
     if in_message {
         let key = sender.masks().then_some(support::KEY);
         let begun = dissector.push(&Header::new(false, Opcode::TEXT, 0, key).encode());
@@ -39,12 +42,12 @@ fn the_findings_are_those_of_the_rules() {
         for long in [5, 126, 70_000, 1 << 62, u64::MAX] {
             let (bytes, header) = header(first_two, long);
             for sender in [Role::Client, Role::Server] {
-                for in_message in [false, true] {
-                    let mut dissector = dissector(sender, in_message);
+                for (in_message, compression) in [(false, false), (true, false), (false, true), (true, true)] {
+                    let mut dissector = dissector(sender, in_message, compression);
                     // Nothing of the payload comes, so nothing is said of it; a frame without one is whole.
                     let whole = dissector.push(&bytes).pop();
                     let record = whole.or_else(|| dissector.finish()).unwrap();
-                    let context = Context { sender, in_message, compression: false };
+                    let context = Context { sender, in_message, compression };
                     let rules = rules::violations(header, context);
                     let expected: Vec<_> = rules.into_iter().map(Finding::Rule).collect();
                     assert_eq!(record.findings, expected, "{bytes:02x?} from {sender}");
@@ -54,6 +57,8 @@ fn the_findings_are_those_of_the_rules() {
                     };
                     assert_eq!(record.missing, missing);
                     assert!(record.payload.capacity() == 0, "a header alone allocates no payload");
+                    let begins = matches!(header.opcode(), Opcode::TEXT | Opcode::BINARY);
+                    assert_eq!(record.inflated.is_some(), compression && begins && header.rsv(1));
                 }
             }
             if bytes[1] & 0x7F < 126 {
@@ -71,7 +76,7 @@ fn a_header_cut_off_breaks_no_rule_that_the_whole_one_keeps() {
         let all: Vec<_> = rules::violations(header, context).into_iter().map(Finding::Rule).collect();
         let mut before = 0;
         for cut in 1..bytes.len() {
-            let mut dissector = dissector(Role::Client, false);
+            let mut dissector = dissector(Role::Client, false, false);
             assert!(dissector.push(&bytes[..cut]).is_empty());
             let record = dissector.finish().unwrap();
             assert!(record.findings.iter().all(|finding| all.contains(finding)), "{record:?}");

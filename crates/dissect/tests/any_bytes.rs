@@ -3,28 +3,110 @@
 mod support;
 
 use proptest::prelude::*;
-use sockeye_dissect::{Dissector, Finding, Receiver, Record, render};
+use sockeye_dissect::{Deflate, Dissector, Finding, InflateOutcome, Receiver, Record, render};
 use sockeye_proto::frame::Opcode;
 use sockeye_proto::{Connection, Event, Limits, Role};
-use support::{any_stream, pieces, records};
+use support::{
+    any_compressed_stream, any_stream, client, compression, deflated, in_fragments, inflated_records, inflating,
+    params, pieces, records,
+};
 
-/// What a server makes of the same bytes: its messages, and the first rule it finds broken.
-fn server(stream: &[u8]) -> (Vec<Vec<u8>>, Option<sockeye_proto::Error>) {
-    // A dissector has no limits to fail a connection with.
-    let mut connection = Connection::server(Limits::default().message(usize::MAX).fragments(u32::MAX));
-    let mut bytes = stream.to_vec();
-    let mut rest = bytes.as_mut_slice();
+/// A server that has no limits to fail a connection with, as a dissector has none.
+fn server() -> Connection {
+    Connection::server(Limits::default().message(usize::MAX).fragments(u32::MAX))
+}
+
+/// What a server makes of bytes in these pieces: its messages, and the first rule it finds broken.
+fn receive<'a>(
+    mut connection: Connection,
+    pieces: impl IntoIterator<Item = &'a [u8]>,
+) -> (Vec<Vec<u8>>, Option<sockeye_proto::Error>) {
     let mut messages = Vec::new();
-    while !rest.is_empty() {
-        let received = connection.receive(rest);
-        match received.event {
-            Some(Event::Message(message)) => messages.push(message.as_bytes().to_vec()),
-            Some(Event::Failed(error)) => return (messages, Some(error)),
-            _ => {}
+    for piece in pieces {
+        let mut bytes = piece.to_vec();
+        let mut rest = bytes.as_mut_slice();
+        while !rest.is_empty() {
+            let received = connection.receive(rest);
+            match received.event {
+                Some(Event::Message(message)) => messages.push(message.as_bytes().to_vec()),
+                Some(Event::Failed(error)) => return (messages, Some(error)),
+                _ => {}
+            }
+            rest = &mut rest[received.consumed..];
         }
-        rest = &mut rest[received.consumed..];
     }
     (messages, None)
+}
+
+/// The server fails where the dissector says it does, for the reason it says first; and before that it has taken the same
+/// messages.
+fn agree(records: &[Record], (messages, error): (Vec<Vec<u8>>, Option<sockeye_proto::Error>)) {
+    let failed = records.iter().find(|record| matches!(record.receiver, Receiver::Fails(_)));
+    // A finding in a header that is cut off comes before a connection looks: it waits for the header to be whole.
+    let failed = failed.filter(|record| record.header.is_some());
+    assert_eq!(failed.is_some(), error.is_some(), "{failed:?} {error:?}");
+    if let Some((record, error)) = failed.zip(error) {
+        let code = error.close_code();
+        assert_eq!(record.receiver, Receiver::Fails(code));
+        let rule = match record.findings[0] {
+            Finding::Rule(rule) | Finding::InvalidUtf8 { rule, .. } => rule,
+            other => panic!("{other} fails no connection"),
+        };
+        assert_eq!(error, sockeye_proto::Error::Violation(rule));
+    }
+    let taken = records.iter().filter(|record| record.receiver == Receiver::Takes);
+    let taken: Vec<_> = taken.filter_map(|record| record.message_payload().map(<[u8]>::to_vec)).collect();
+    assert_eq!(taken, messages);
+}
+
+/// Records of a stream in these pieces, the last of which is its rest.
+fn cut(dissector: Dissector, stream: &[u8], cuts: &[usize]) -> Vec<Record> {
+    let mut rest = stream;
+    let mut cut = Vec::new();
+    for &at in cuts {
+        let (piece, after) = rest.split_at(at.min(rest.len()));
+        cut.push(piece);
+        rest = after;
+    }
+    cut.push(rest);
+    pieces(dissector, cut)
+}
+
+/// What is shown fits a terminal and does nothing to it.
+fn is_harmless(records: &[Record]) {
+    for line in text(records, false).lines() {
+        // A length of 19 digits may make the summary longer.
+        let columns = if line.starts_with("Frame ") { 100 } else { 80 };
+        assert!(line.chars().count() <= columns, "{} columns: {line}", line.chars().count());
+        assert!(!line.chars().any(char::is_control), "{line:?}");
+    }
+    assert!(!text(records, true).chars().any(|character| character.is_control() && character != '\n'));
+    let json = json(records);
+    assert_eq!(json.lines().count(), records.len());
+    for line in json.lines() {
+        assert!(!line.chars().any(char::is_control));
+        assert!(serde_json::from_str::<serde_json::Value>(line).is_ok());
+    }
+}
+
+/// A text is the whole characters of its frames and those they share.
+fn texts_are_whole(records: &[Record]) {
+    let mut text = String::new();
+    for record in records {
+        let Some(message) = &record.message else { continue };
+        if message.kind != Opcode::TEXT {
+            continue;
+        }
+        if message.fragment == 1 {
+            text.clear();
+        }
+        let shared = record.text_part.as_ref().and_then(|part| part.begins_within.as_ref());
+        text.extend(shared.map(|shared| shared.character.unwrap()));
+        text += record.text().unwrap_or_default();
+        if let Some(whole) = record.message_text() {
+            assert_eq!(whole, &text);
+        }
+    }
 }
 
 fn text(records: &[Record], all: bool) -> String {
@@ -49,16 +131,25 @@ proptest! {
     #[test]
     fn bytes_in_any_cut_give_the_same_records(stream in any_stream(), cuts in prop::collection::vec(0usize..30, 0..40)) {
         let whole = records(&stream);
-        let mut rest = stream.as_slice();
-        let mut cut = Vec::new();
-        for at in cuts {
-            let (piece, after) = rest.split_at(at.min(rest.len()));
-            cut.push(piece);
-            rest = after;
+        prop_assert_eq!(&cut(Dissector::new(Role::Client), &stream, &cuts), &whole);
+        prop_assert_eq!(&cut(Dissector::new(Role::Client), &stream, &vec![1; stream.len()]), &whole);
+    }
+
+    #[test]
+    fn compressed_bytes_in_any_cut_give_the_same_records(
+        stream in any_compressed_stream(),
+        cuts in prop::collection::vec(0usize..30, 0..40),
+        joined in any::<bool>(),
+        keep in prop_oneof![Just(125), Just(1000), Just(1 << 20)],
+    ) {
+        let deflate = if joined { Deflate::Joined } else { Deflate::FromStart };
+        let dissector = || inflating(deflate).keeping(keep);
+        let whole = cut(dissector(), &stream, &[]);
+        prop_assert_eq!(&cut(dissector(), &stream, &cuts), &whole);
+        prop_assert_eq!(&cut(dissector(), &stream, &vec![1; stream.len()]), &whole);
+        for inflated in whole.iter().filter_map(|record| record.inflated.as_ref()) {
+            prop_assert!(inflated.payload.len() <= keep && inflated.len <= keep as u64);
         }
-        cut.push(rest);
-        prop_assert_eq!(&pieces(Dissector::new(Role::Client), cut), &whole);
-        prop_assert_eq!(&pieces(Dissector::new(Role::Client), stream.chunks(1)), &whole);
     }
 
     #[test]
@@ -75,62 +166,77 @@ proptest! {
 
     #[test]
     fn what_is_shown_fits_a_terminal_and_does_nothing_to_it(stream in any_stream()) {
-        let records = records(&stream);
-        for line in text(&records, false).lines() {
-            // A length of 19 digits may make the summary longer.
-            let columns = if line.starts_with("Frame ") { 100 } else { 80 };
-            prop_assert!(line.chars().count() <= columns, "{} columns: {}", line.chars().count(), line);
-            prop_assert!(!line.chars().any(char::is_control), "{:?}", line);
-        }
-        prop_assert!(!text(&records, true).chars().any(|character| character.is_control() && character != '\n'));
-        let json = json(&records);
-        prop_assert_eq!(json.lines().count(), records.len());
-        for line in json.lines() {
-            prop_assert!(!line.chars().any(char::is_control));
-            prop_assert!(serde_json::from_str::<serde_json::Value>(line).is_ok());
-        }
+        is_harmless(&records(&stream));
+    }
+
+    #[test]
+    fn what_is_inflated_fits_a_terminal_and_does_nothing_to_it(stream in any_compressed_stream()) {
+        is_harmless(&inflated_records(&stream));
+        is_harmless(&pieces(inflating(Deflate::Joined).keeping(0), [stream.as_slice()]));
     }
 
     #[test]
     fn a_server_fails_at_the_first_finding_and_takes_the_same_messages_before_it(stream in any_stream()) {
-        let (messages, error) = server(&stream);
-        let records = records(&stream);
-        let failed = records.iter().find(|record| matches!(record.receiver, Receiver::Fails(_)));
-        // A finding in a header that is cut off comes before a connection looks: it waits for the header to be whole.
-        let failed = failed.filter(|record| record.header.is_some());
-        prop_assert_eq!(failed.is_some(), error.is_some(), "{:?} {:?}", failed, error);
-        if let Some((record, error)) = failed.zip(error) {
-            let code = error.close_code();
-            prop_assert_eq!(record.receiver, Receiver::Fails(code));
-            let rule = match record.findings[0] {
-                Finding::Rule(rule) | Finding::InvalidUtf8 { rule, .. } => rule,
-                other => panic!("{other} fails no connection"),
-            };
-            prop_assert_eq!(error, sockeye_proto::Error::Violation(rule));
-        }
-        let taken = records.iter().filter(|record| record.receiver == Receiver::Takes);
-        let taken: Vec<_> = taken.filter_map(|record| record.message_payload().map(<[u8]>::to_vec)).collect();
-        prop_assert_eq!(taken, messages);
+        agree(&records(&stream), receive(server(), [stream.as_slice()]));
+        // Without a compressed message the setting makes no difference but to RSV1.
+        agree(&inflated_records(&stream), receive(server().with_compression(&compression(), params()), stream.chunks(1)));
     }
 
     #[test]
-    fn a_text_is_the_whole_characters_of_its_frames_and_those_they_share(stream in any_stream()) {
-        let mut text = String::new();
-        for record in records(&stream) {
-            let Some(message) = &record.message else { continue };
-            if message.kind != Opcode::TEXT {
-                continue;
-            }
-            if message.fragment == 1 {
-                text.clear();
-            }
-            let shared = record.text_part.as_ref().and_then(|part| part.begins_within.as_ref());
-            text.extend(shared.map(|shared| shared.character.unwrap()));
-            text += record.text().unwrap_or_default();
-            if let Some(whole) = record.message_text() {
-                prop_assert_eq!(whole, &text);
+    fn a_server_with_compression_does_the_same(stream in any_compressed_stream()) {
+        // Byte by byte, as the dissector looks: what is corrupt takes with it what came of the same piece before, and so
+        // perhaps the text's bad byte that was the first rule broken.
+        let server = server().with_compression(&compression(), params());
+        agree(&inflated_records(&stream), receive(server, stream.chunks(1)));
+    }
+
+    #[test]
+    fn whether_a_server_with_compression_fails_is_no_matter_of_cuts(stream in any_compressed_stream()) {
+        let (messages, error) = receive(server().with_compression(&compression(), params()), [stream.as_slice()]);
+        let records = inflated_records(&stream);
+        let fails = records.iter().filter(|record| record.header.is_some()).find_map(|record| match record.receiver {
+            Receiver::Fails(code) => Some(code),
+            _ => None,
+        });
+        prop_assert_eq!(fails, error.map(|error| error.close_code()));
+        let taken = records.iter().filter(|record| record.receiver == Receiver::Takes);
+        prop_assert_eq!(taken.filter(|record| record.message_payload().is_some()).count(), messages.len());
+    }
+
+    #[test]
+    fn joined_midway_a_message_is_what_it_was_or_its_window_is_unknown(
+        sent in prop::collection::vec("[a-c你好👋]{0,60}", 1..12),
+        skipped in any::<prop::sample::Index>(),
+    ) {
+        let skipped = skipped.index(sent.len());
+        let payloads = deflated(sent.iter().map(String::as_bytes));
+        let frames = sent.iter().zip(payloads).skip(skipped).map(|(message, payload)| {
+            payload.map_or_else(
+                || client(true, Opcode::TEXT, message.as_bytes()),
+                |payload| in_fragments(Opcode::TEXT, &payload, &[3]),
+            )
+        });
+        let stream = frames.collect::<Vec<_>>().concat();
+        let records = pieces(inflating(Deflate::Joined), [stream.as_slice()]);
+        prop_assert!(records.iter().all(|record| record.findings.is_empty()));
+        let ends = records.iter().filter(|record| record.message.as_ref().is_some_and(|message| message.ends));
+        let ends: Vec<_> = ends.collect();
+        prop_assert_eq!(ends.len(), sent.len() - skipped);
+        for (record, message) in ends.iter().zip(&sent[skipped..]) {
+            match record.inflated.as_ref().map_or(InflateOutcome::Good, |inflated| inflated.outcome) {
+                InflateOutcome::Good => prop_assert_eq!(record.message_text(), Some(message.as_str())),
+                outcome => prop_assert_eq!((outcome, record.message_text()), (InflateOutcome::WindowUnknown, None)),
             }
         }
+    }
+
+    #[test]
+    fn a_text_is_the_whole_characters_of_its_frames_and_those_they_share(
+        stream in any_stream(),
+        compressed in any_compressed_stream(),
+    ) {
+        texts_are_whole(&records(&stream));
+        texts_are_whole(&inflated_records(&compressed));
     }
 
     #[test]

@@ -6,10 +6,10 @@ mod support;
 use std::fs;
 use std::path::Path;
 
-use sockeye_dissect::{Dissector, Record, render};
+use sockeye_dissect::{Deflate, Dissector, Record, render};
 use sockeye_proto::Role;
 use sockeye_proto::frame::Opcode;
-use support::{client, pieces, records};
+use support::{client, compressed, deflated, in_fragments, inflated_records, inflating, pieces, records};
 
 fn shown(records: &[Record], options: render::text::Options) -> String {
     let mut out = Vec::new();
@@ -72,6 +72,27 @@ fn a_close_data_after_it_and_a_cut_header_are_explained() {
 }
 
 #[test]
+fn a_compressed_message_is_explained() {
+    let text = "你好，世界，你好，世界，你好 👋".repeat(3);
+    let payload = deflated([text.as_bytes()]).remove(0).unwrap();
+    is_golden("compressed.txt", &inflated_records(&in_fragments(Opcode::TEXT, &payload, &[12])));
+}
+
+#[test]
+fn what_cannot_be_inflated_says_why() {
+    let second = [0xF2, 0x00, 0x11, 0x00, 0x00];
+    let stream = [
+        compressed(true, Opcode::TEXT, &second),
+        compressed(true, Opcode::BINARY, &deflated([vec![7; 1000].as_slice()]).remove(0).unwrap()),
+        compressed(true, Opcode::CONTINUATION, b""),
+    ];
+    let mut not_inflated = pieces(inflating(Deflate::Joined).keeping(125), [stream.concat().as_slice()]);
+    not_inflated.extend(inflated_records(&compressed(true, Opcode::TEXT, &second)));
+    is_golden("not-inflated.txt", &not_inflated);
+    is_golden("rsv1.txt", &records(&compressed(true, Opcode::BINARY, &second)));
+}
+
+#[test]
 fn colour_changes_nothing_but_the_colour() {
     let records = records(&[client(true, Opcode::TEXT, "你好".as_bytes()), vec![0x84, 0x67, 1]].concat());
     let plain = shown(&records, render::text::Options::default());
@@ -91,7 +112,8 @@ fn colour_changes_nothing_but_the_colour() {
 #[test]
 fn json_has_every_documented_name_and_nothing_else() {
     let mut out = Vec::new();
-    let records = records(&[client(true, Opcode::TEXT, "你".as_bytes()), vec![0x82, 0xFF]].concat());
+    let mut records = records(&[client(true, Opcode::TEXT, "你".as_bytes()), vec![0x82, 0xFF]].concat());
+    records.extend(inflated_records(&compressed(true, Opcode::TEXT, &[0xF2, 0x48, 0xCD, 0xC9, 0xC9, 0x07, 0x00])));
     for record in &records {
         render::json::write(record, &mut out).unwrap();
     }
@@ -107,7 +129,7 @@ fn json_has_every_documented_name_and_nothing_else() {
                 .collect::<Vec<_>>()
         })
         .collect();
-    assert_eq!(documented.len(), 31);
+    assert_eq!(documented.len(), 32);
     for line in String::from_utf8(out).unwrap().lines() {
         let object: serde_json::Map<String, serde_json::Value> = serde_json::from_str(line).unwrap();
         let mut names: Vec<_> = object.keys().cloned().collect();
@@ -118,5 +140,10 @@ fn json_has_every_documented_name_and_nothing_else() {
         // In the order of the documentation, for who reads it.
         let places: Vec<_> = documented.iter().map(|name| line.find(&format!("\"{name}\":")).unwrap()).collect();
         assert!(places.is_sorted(), "{places:?}");
+    }
+    // The guide has the same names.
+    let guide = include_str!("../../../docs/guide/inspect.md");
+    for line in include_str!("../src/render/json.rs").lines().filter(|line| line.starts_with("//! | `")) {
+        assert!(guide.contains(&line[4..]), "the guide lacks {line}");
     }
 }

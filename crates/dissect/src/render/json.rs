@@ -21,12 +21,17 @@
 //! | `missing_is_exact` | bool | false where the stream ends before the length of the frame is known |
 //! | `text` | string, null | of a text message: the characters that lie in this frame as a whole; null if it has bad UTF-8 |
 //! | `begins_within`, `ends_within` | object, null | a character shared with other frames: `{"character", "pieces", "missing"}`, each piece `{"frame", "bytes"}` |
-//! | `message` | object, null | `{"number", "kind", "fragment", "ends", "length", "text"}`; the text stands where it ends, if it is good |
+//! | `message` | object, null | `{"number", "kind", "fragment", "ends", "length", "text"}`; the text stands where it ends, if it is good; the length is that on the wire |
+//! | `inflated` | object, null | of a compressed message: `{"payload", "outcome", "length", "percent"}`, see below |
 //! | `within_message` | number, null | for a control frame: the message between whose fragments it stands |
 //! | `close` | object, null | `{"code", "name", "reason"}` |
-//! | `violations` | array | of `{"rule", "section", "message", "byte"}`; `byte` is the place in the payload, for bad UTF-8, else null |
+//! | `violations` | array | of `{"rule", "rfc", "section", "message", "byte"}`; `byte` is the place in the payload, inflated, for bad UTF-8, else null |
 //! | `receiver` | string | `"takes"`, `"fails"`, `"has failed"` or `"discards"` |
 //! | `receiver_code` | number, null | the close code it fails the connection with |
+//!
+//! Of `inflated`, `payload` (hex) is what this frame's payload inflates to; `outcome` is `"good"`, `"window unknown"`,
+//! `"too long"`, `"too many bytes"` or `"corrupt"`; `length` (number) counts the message's bytes, inflated, up to this
+//! frame's end; `percent` (number, null) is how many of these the compressed ones are, where the message ends good.
 //!
 //! Hex is lower case without spaces. Any number above 2^53 − 1 stands as a string of its digits (RFC 7493 §2.2), so that
 //! no reader rounds it: a length may have 64 bits. In strings every control and formatting character is escaped, so that
@@ -39,7 +44,10 @@ use serde_json::{Value, json};
 use sockeye_proto::frame::{Header, LengthForm, Opcode};
 
 use super::words::escaped;
-use crate::{CloseBody, Field, Finding, MessagePart, Missing, Receiver, Record, Sender, SharedCharacter};
+use crate::{
+    CloseBody, Field, Finding, InflateOutcome, Inflated, MessagePart, Missing, Receiver, Record, Sender,
+    SharedCharacter,
+};
 
 /// Writes one record as one line.
 ///
@@ -99,6 +107,7 @@ fn members(record: &Record) -> Vec<(&'static str, Value)> {
         ("begins_within", json!(part.and_then(|part| part.begins_within.as_ref()).map(shared))),
         ("ends_within", json!(part.and_then(|part| part.ends_within.as_ref()).map(shared))),
         ("message", json!(record.message.as_ref().map(|part| message(part, record)))),
+        ("inflated", json!(record.inflated.as_ref().map(|part| inflated(part, record)))),
         ("within_message", json!(record.within_message.map(number))),
         ("close", json!(record.close.as_ref().map(close))),
         ("violations", record.findings.iter().map(violation).collect()),
@@ -154,6 +163,22 @@ fn message(message: &MessagePart, record: &Record) -> Value {
     })
 }
 
+fn inflated(inflated: &Inflated, record: &Record) -> Value {
+    let outcome = match inflated.outcome {
+        InflateOutcome::Good => "good",
+        InflateOutcome::WindowUnknown => "window unknown",
+        InflateOutcome::TooLong(_) => "too long",
+        InflateOutcome::TooManyBytes(_) => "too many bytes",
+        InflateOutcome::Corrupt(_) => "corrupt",
+    };
+    json!({
+        "payload": hex(&inflated.payload),
+        "outcome": outcome,
+        "length": number(inflated.len),
+        "percent": record.percent().map(number),
+    })
+}
+
 fn shared(shared: &SharedCharacter) -> Value {
     let pieces = shared.pieces.iter();
     let pieces: Vec<_> =
@@ -176,6 +201,7 @@ fn violation(finding: &Finding) -> Value {
     };
     json!({
         "rule": finding.name(),
+        "rfc": finding.rfc(),
         "section": finding.section(),
         "message": finding.to_string(),
         "byte": byte,

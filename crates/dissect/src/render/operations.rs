@@ -37,8 +37,11 @@ pub(super) fn operations(record: &Record) -> Vec<Operation> {
     let reserved = (first >> 4) & 0x07;
     let set: Vec<_> =
         (1..=3).filter(|number| reserved & (8 >> number) != 0).map(|number| format!("RSV{number}")).collect();
-    let meaning =
-        if set.is_empty() { "RSV1, RSV2, RSV3: none is set".to_owned() } else { format!("{}: set", set.join(", ")) };
+    let meaning = match (reserved, &record.inflated) {
+        (0, _) => "RSV1, RSV2, RSV3: none is set".to_owned(),
+        (0b100, Some(_)) if opcode != Opcode::CONTINUATION => "RSV1: set, the message is compressed".to_owned(),
+        _ => format!("{}: set", set.join(", ")),
+    };
     add(Field::RSV[0], format!("(0x{first:02X} >> 4) & 0x07 = {reserved}"), meaning);
     add(Field::OPCODE, format!("0x{first:02X} & 0x0F = {}", opcode.bits()), format!("opcode: {}", opcode.name()));
 

@@ -38,8 +38,12 @@ pub(super) fn steps(record: &Record, key: MaskingKey, paint: Paint) -> Vec<Strin
 
 /// What each of the first bytes is: an ASCII character, or a part of a longer one where the payload is text.
 fn labels(record: &Record) -> Vec<String> {
-    let part = record.text_part.as_ref();
     let mut labels: Vec<String> = Vec::new();
+    if record.inflated.is_some() {
+        // What is compressed has no bytes that are characters.
+        return labels;
+    }
+    let part = record.text_part.as_ref();
     if let Some(part) = part {
         let begun = part.begins_within.as_ref();
         let label = |i| match begun.and_then(|begun| begun.character) {
@@ -72,16 +76,25 @@ fn ascii(byte: u8) -> Option<char> {
     matches!(byte, b' '..=b'~').then_some(char::from(byte))
 }
 
-/// The payload as a dump: offset, bytes, ASCII. On the wire, or unmasked.
-pub(super) fn dump(
-    record: &Record,
-    on_the_wire: bool,
-    all: bool,
-    paint: Paint,
-    out: &mut impl Write,
-) -> io::Result<()> {
-    let key = record.header.and_then(Header::masking_key).filter(|_| on_the_wire);
-    let lines = record.payload.chunks(LINE).take(if all { usize::MAX } else { LINES });
+/// What a dump shows of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Dumped {
+    /// The payload as on the wire.
+    Wire,
+    /// The payload, unmasked.
+    Unmasked,
+    /// What the payload inflates to.
+    Inflated,
+}
+
+/// Bytes as a dump: offset, bytes, ASCII.
+pub(super) fn dump(record: &Record, dumped: Dumped, all: bool, paint: Paint, out: &mut impl Write) -> io::Result<()> {
+    let key = record.header.and_then(Header::masking_key).filter(|_| dumped == Dumped::Wire);
+    let (shown, not_kept) = match dumped {
+        Dumped::Wire | Dumped::Unmasked => (record.payload.as_slice(), record.not_kept()),
+        Dumped::Inflated => (record.content(), 0),
+    };
+    let lines = shown.chunks(LINE).take(if all { usize::MAX } else { LINES });
     for (i, line) in lines.enumerate() {
         let mut bytes = line.to_vec();
         if let Some(key) = key {
@@ -93,15 +106,11 @@ pub(super) fn dump(
         let text: String = bytes.iter().map(|&byte| ascii(byte).unwrap_or('.')).collect();
         writeln!(out, "    {offset}  {hex}  {text}")?;
     }
-    let hidden = record.payload.len().saturating_sub(LINES * LINE) as u64;
+    let hidden = shown.len().saturating_sub(LINES * LINE) as u64;
     if !all && hidden > 0 {
         writeln!(out, "    {}", paint.paint(Style::Quiet, &format!("… {}, not shown", words::more_bytes(hidden))))?;
-    } else if record.not_kept() > 0 {
-        writeln!(
-            out,
-            "    {}",
-            paint.paint(Style::Quiet, &format!("… {}, not kept", words::more_bytes(record.not_kept())))
-        )?;
+    } else if not_kept > 0 {
+        writeln!(out, "    {}", paint.paint(Style::Quiet, &format!("… {}, not kept", words::more_bytes(not_kept))))?;
     }
     Ok(())
 }

@@ -1,10 +1,10 @@
 //! What a frame means, in words: its text, its place in a message, what a Close says, and what a receiver does.
 
 use sockeye_proto::CloseCode;
-use sockeye_proto::frame::{Header, Opcode};
+use sockeye_proto::frame::{Header, Opcode, Violation};
 
 use super::words::{self, COLUMNS, TIE, bytes, counted, more_bytes, named, quoted};
-use crate::{MessagePart, Missing, Receiver, Record, Sender, SharedCharacter};
+use crate::{Finding, InflateOutcome, MessagePart, Missing, Receiver, Record, Sender, SharedCharacter};
 
 /// Columns for quotes that may take several lines, unless all is asked for.
 const QUOTE: usize = 3 * COLUMNS;
@@ -24,9 +24,16 @@ pub(super) fn summary(record: &Record) -> String {
         Some(header) => {
             parts.push(if header.fin() { "FIN" } else { "no FIN" }.to_owned());
             parts.push(if header.masked() { "MASK" } else { "no MASK" }.to_owned());
-            parts.push(match record.missing {
+            let size = match record.missing {
                 Missing::Nothing => bytes(header.payload_len()),
                 _ => format!("{} of {}", record.arrived, bytes(header.payload_len())),
+            };
+            parts.push(match &record.inflated {
+                None => size,
+                Some(inflated) if inflated.outcome == InflateOutcome::Good => {
+                    format!("{size} → {}", inflated.payload.len())
+                }
+                Some(_) => format!("{size} → ?"),
             });
         }
     }
@@ -52,6 +59,20 @@ pub(super) fn place(record: &Record) -> Vec<String> {
         lines.push(format!("taken to come from a {role}, because MASK is {bit}"));
     }
     lines
+}
+
+/// What the payload inflates to in numbers, or why it does not.
+pub(super) fn inflated(record: &Record) -> Vec<String> {
+    let Some(inflated) = &record.inflated else {
+        return Vec::new();
+    };
+    let here = inflated.payload.len() as u64;
+    let why = match inflated.outcome {
+        InflateOutcome::Good => return vec![bytes(here)],
+        outcome @ InflateOutcome::WindowUnknown => format!("{outcome}: it refers to messages that are not here"),
+        outcome => outcome.to_string(),
+    };
+    if here > 0 { vec![format!("{}; then {why}", bytes(here))] } else { vec![why] }
 }
 
 /// The text of the frame, and the bytes of its characters.
@@ -112,12 +133,25 @@ pub(super) fn message(record: &Record, all: bool) -> Vec<String> {
         return Vec::new();
     };
     let mut lines = vec![position(message, header, record.is_cut_off())];
+    lines.extend(ratio(record, message));
     if message.assembled.is_some()
         && let Some(text) = record.message_text()
     {
         lines.push(format!("its text: {}", quoted(text, if all { usize::MAX } else { QUOTE })));
     }
     lines
+}
+
+/// `27 bytes inflated to 100, 27 %`, and before the message's end how far it has come.
+fn ratio(record: &Record, message: &MessagePart) -> Option<String> {
+    let inflated = record.inflated.as_ref().filter(|inflated| inflated.outcome == InflateOutcome::Good)?;
+    let sizes = format!("{} inflated to {}", bytes(message.len), inflated.len);
+    Some(match record.percent() {
+        _ if !message.ends => format!("{sizes} so far"),
+        Some(0) if message.len > 0 => format!("{sizes}, under 1 %"),
+        Some(percent) => format!("{sizes}, {percent} %"),
+        None => sizes,
+    })
 }
 
 fn position(message: &MessagePart, header: Header, cut_off: bool) -> String {
@@ -176,14 +210,20 @@ pub(super) fn receiver(record: &Record) -> Option<String> {
     }
 }
 
-/// What is no broken rule by itself, and still good to know.
+/// What is no broken rule by itself, and still good to know: what RSV1 mostly means where it means nothing.
 pub(super) fn note(record: &Record) -> Option<String> {
-    let header = record.header.filter(|header| header.rsv(1) && !header.opcode().is_control())?;
-    Some(format!(
-        "RSV1 on a {} frame mostly means permessage-deflate: where both ends agreed on it, the payload is compressed \
-         (RFC 7692 §6)",
-        header.opcode()
-    ))
+    let opcode = record.opcode().filter(|opcode| !opcode.is_control())?;
+    if !record.findings.contains(&Finding::Rule(Violation::ReservedBit(1))) {
+        return None;
+    }
+    Some(if opcode == Opcode::CONTINUATION {
+        "permessage-deflate sets RSV1 on the first frame of a message only (RFC 7692 §6)".to_owned()
+    } else {
+        format!(
+            "RSV1 on a {opcode} frame mostly means permessage-deflate: where both ends agreed on it, the payload is \
+             compressed (RFC 7692 §6); sockeye{TIE}inspect{TIE}--deflate inflates it"
+        )
+    })
 }
 
 /// What is missing of a frame that is cut off.

@@ -7,9 +7,10 @@ use std::io::{self, Write};
 
 use super::figure::figure;
 use super::operations::{length_form, operations};
+use super::payload::{self, Dumped};
+use super::story;
 use super::style::{Paint, Style};
 use super::words::{COLUMNS, bytes, hex, wrapped};
-use super::{payload, story};
 use crate::Record;
 
 /// How records are shown.
@@ -102,7 +103,8 @@ fn write_payload(record: &Record, options: Options, paint: Paint, out: &mut impl
     }
     if record.arrived == 0 {
         let payload = if header.payload_len() == 0 { "none" } else { "nothing of it has come" };
-        return section("Payload", &[payload.to_owned()], paint, out);
+        section("Payload", &[payload.to_owned()], paint, out)?;
+        return write_inflated(record, options, paint, out);
     }
     if let Some(key) = key {
         let mut steps = payload::steps(record, key, paint);
@@ -114,14 +116,25 @@ fn write_payload(record: &Record, options: Options, paint: Paint, out: &mut impl
     } else {
         bytes(record.arrived)
     };
+    let compressed = if record.inflated.is_some() { ", compressed" } else { "" };
     if key.is_some() {
         section("Payload", &[format!("{whole}, as on the wire")], paint, out)?;
-        payload::dump(record, true, options.all, paint, out)?;
-        section("", &["unmasked".to_owned()], paint, out)?;
+        payload::dump(record, Dumped::Wire, options.all, paint, out)?;
+        section("", &[format!("unmasked{compressed}")], paint, out)?;
     } else {
-        section("Payload", &[whole], paint, out)?;
+        section("Payload", &[format!("{whole}{compressed}")], paint, out)?;
     }
-    payload::dump(record, false, options.all, paint, out)
+    payload::dump(record, Dumped::Unmasked, options.all, paint, out)?;
+    write_inflated(record, options, paint, out)
+}
+
+/// What the payload inflates to, and where that ends before the payload does.
+fn write_inflated(record: &Record, options: Options, paint: Paint, out: &mut impl Write) -> io::Result<()> {
+    section("Inflated", &story::inflated(record), paint, out)?;
+    if record.inflated.is_some() {
+        payload::dump(record, Dumped::Inflated, options.all, paint, out)?;
+    }
+    Ok(())
 }
 
 /// Like [`section`], for lines that are short and may have colours in them.
