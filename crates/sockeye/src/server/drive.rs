@@ -11,6 +11,7 @@ use std::panic::catch_unwind;
 use sockeye_proto::CloseCode;
 use tracing::{debug, error};
 
+use crate::error::Phase;
 use crate::websocket::WebSocket;
 
 /// What a handler ends with: any error, so that `?` takes whatever it meets.
@@ -25,8 +26,8 @@ where
     let mut kept = ws.keep();
     let code = match catch_panic(async { handler(ws).await }).await {
         Some(Ok(())) => CloseCode::NORMAL,
-        // The peer's doing, which the peer has been told, and the network's: nothing of the handler's went wrong.
-        Some(Err(error)) if is_connection_error(&*error) => {
+        // This connection's own end, by the peer or the network: nothing of the handler's went wrong.
+        Some(Err(error)) if kept.is_closing() && is_an_end(&*error) => {
             debug!(error = &*error, "the connection ended with an error");
             CloseCode::INTERNAL_ERROR
         }
@@ -46,8 +47,10 @@ where
     }
 }
 
-fn is_connection_error(error: &(dyn Error + 'static)) -> bool {
-    error.is::<crate::Error>()
+/// Whether an error is one that a connection ends with.
+fn is_an_end(error: &(dyn Error + 'static)) -> bool {
+    use crate::Error::{Aborted, Closed, Io, Protocol, Timeout};
+    matches!(error.downcast_ref(), Some(Aborted | Closed | Io(_) | Protocol(_) | Timeout(Phase::Closing)))
 }
 
 /// The future's output, or `None` if it panicked. It is dropped then, and what it holds with it.

@@ -83,13 +83,14 @@ where
                 Ok((stream, _)) => {
                     tokio::spawn(open(stream, self.handler.clone(), self.upgrader.clone()));
                 }
+                Err(error) if is_the_listener_s(&error) => return Err(error),
                 Err(error) if is_the_connection_s(&error) => debug!(%error, "a client left before it was accepted"),
-                Err(error) if is_for_now(&error) => {
-                    // No descriptors, no memory: others have to end first, and trying at once would only burn the processor.
+                Err(error) => {
+                    // No descriptors, no memory: others have to end first, and trying at once would only burn the
+                    // processor. Or the network, whose errors accept(2) passes on.
                     warn!(%error, "cannot accept connections for now");
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
-                Err(error) => return Err(error),
             }
         }
     }
@@ -144,9 +145,9 @@ fn is_the_connection_s(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
 }
 
-/// Whether accepting may succeed later: the process or the system is out of something.
-fn is_for_now(error: &io::Error) -> bool {
-    // EMFILE, ENFILE, ENOBUFS, ENOMEM on Linux, where `ErrorKind` has no names for them.
-    const EXHAUSTED: [i32; 4] = [24, 23, 105, 12];
-    error.raw_os_error().is_some_and(|code| EXHAUSTED.contains(&code))
+/// Whether accepting can never succeed again: the listener is none, or no longer.
+fn is_the_listener_s(error: &io::Error) -> bool {
+    // EBADF, EINVAL, ENOTSOCK on Linux, where `ErrorKind` has no names for the first and the last.
+    const GONE: [i32; 3] = [9, 22, 88];
+    error.raw_os_error().is_some_and(|code| GONE.contains(&code))
 }
