@@ -6,7 +6,9 @@ use allocation_counter::{AllocationInfo, measure};
 use bytes::BytesMut;
 use deflate_support::{Bits, TAIL, agree, params, receive};
 use sockeye_proto::deflate::{Compression, Deflater, Inflater, Input};
-use sockeye_proto::{CloseCode, Error, LimitExceeded, Role};
+use sockeye_proto::frame::{Header, Opcode};
+use sockeye_proto::mask::MaskingKey;
+use sockeye_proto::{CloseCode, Connection, Error, Event, LimitExceeded, Limits, Role};
 
 /// What may be held besides the message: the state to inflate with (47.7 KB), a step of output, and some.
 const BESIDES: u64 = 128 << 10;
@@ -87,6 +89,35 @@ fn a_message_of_many_empty_blocks_ends_too_although_nothing_comes_of_it() {
         };
         assert_eq!(error.close_code(), CloseCode::MESSAGE_TOO_BIG);
         assert!(taken <= 2 * limit + (64 << 10) + 5_000, "{taken} bytes");
+    }
+}
+
+/// The whole way in, not the inflater alone: what the connection holds, while bytes come in pieces of a read's size.
+#[test]
+fn a_connection_that_is_sent_a_bomb_holds_its_limit_and_little_more_in_either_role() {
+    for sender in [Role::Client, Role::Server] {
+        for limit in [100_000, MIB, 10 * MIB] {
+            let mut bomb = unit().repeat(64);
+            bomb.truncate(bomb.len() - TAIL.len());
+            let key = sender.masks().then_some(MaskingKey::ZERO);
+            let header = Header::new(true, Opcode::BINARY, bomb.len() as u64, key).compressed();
+            let mut bytes = [&header.encode()[..], &bomb].concat();
+            let counted = in_a_new_thread(move || {
+                let limits = Limits::default().message(limit);
+                let connection = match sender {
+                    Role::Client => Connection::server(limits),
+                    Role::Server => Connection::client(limits, || MaskingKey::ZERO),
+                };
+                let mut connection = connection.with_compression(&Compression::no_takeover(), params(false));
+                let mut failed = false;
+                for piece in bytes.chunks_mut(64 << 10) {
+                    failed |= matches!(connection.receive(piece).event, Some(Event::Failed(Error::Limit(_))));
+                }
+                assert!(failed);
+            });
+            let most = limit as u64 + BESIDES;
+            assert!(counted.bytes_max <= most, "{} bytes for a limit of {limit}", counted.bytes_max);
+        }
     }
 }
 

@@ -16,7 +16,7 @@ pub enum Error {
     Io(io::Error),
     /// The network or the peer: the connection ended without a closing handshake. Close code 1006 stands for that.
     Aborted,
-    /// The peer broke a rule or one of our limits. It was told so with a Close frame.
+    /// The peer broke a rule or one of our limits. It was told so with a Close frame, unless we had closed before.
     Protocol(ProtocolError),
     /// The opening handshake failed: by what the server answered, or by what the caller asked for.
     Handshake(HandshakeError),
@@ -43,7 +43,7 @@ pub enum Phase {
 }
 
 impl Error {
-    /// The code that was sent to the peer (1002, 1007, 1009), or 1006 where the connection just ended.
+    /// The code that answers the peer (1002, 1007, 1009), or 1006 where the connection just ended.
     #[must_use]
     pub const fn close_code(&self) -> Option<CloseCode> {
         match self {

@@ -5,7 +5,7 @@
 //! starve the other, and there is one place to look when something hangs.
 
 use core::pin::{Pin, pin};
-use core::task::{Context, Poll, ready};
+use core::task::{Context, Poll, Waker, ready};
 use std::io::{self, IoSlice};
 use std::time::Instant;
 
@@ -71,83 +71,73 @@ impl Driver {
 
     /// Waits for the next message, or the end.
     pub(crate) fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Error>> {
-        loop {
-            if let Some(message) = self.next.take() {
-                return Poll::Ready(Ok(Some(message)));
-            }
-            if self.has_ended() {
-                return Poll::Ready(self.failure.take().map_or(Ok(None), Err));
-            }
-            ready!(self.progress(cx));
-        }
+        self.poll_until(cx, |driver| match driver.next.take() {
+            Some(message) => Some(Ok(Some(message))),
+            None => driver.has_ended().then(|| driver.failure.take().map_or(Ok(None), Err)),
+        })
     }
 
     /// Waits until the queue has room for another message.
     pub(crate) fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        loop {
-            self.check_writable()?;
-            if self.connection.queued() < QUEUE {
-                return Poll::Ready(Ok(()));
-            }
-            ready!(self.progress(cx));
-        }
+        self.poll_until(cx, |driver| match driver.check_writable() {
+            Ok(()) => (driver.connection.queued() < QUEUE).then_some(Ok(())),
+            Err(error) => Some(Err(error)),
+        })
     }
 
     /// Waits until everything queued is written.
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        while self.has_unwritten() {
-            self.check_writable()?;
-            ready!(self.progress(cx));
-        }
-        Poll::Ready(Ok(()))
+        self.poll_until(cx, |driver| match driver.check_writable() {
+            _ if !driver.has_unwritten() => Some(Ok(())),
+            Ok(()) => None,
+            Err(error) => Some(Err(error)),
+        })
     }
 
     /// Waits for the end of the closing handshake and of the transport, and discards messages meanwhile.
     pub(crate) fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        loop {
-            self.next = None;
-            if self.has_ended() {
-                return Poll::Ready(self.failure.take().map_or(Ok(()), Err));
+        self.poll_until(cx, |driver| {
+            driver.next = None;
+            driver.has_ended().then(|| driver.failure.take().map_or(Ok(()), Err))
+        })
+    }
+
+    /// Makes progress until there is what the caller looks for.
+    fn poll_until<T>(&mut self, cx: &mut Context<'_>, mut look: impl FnMut(&mut Self) -> Option<T>) -> Poll<T> {
+        for _ in 0..TURNS {
+            if let Some(found) = look(self) {
+                return Poll::Ready(found);
             }
             ready!(self.progress(cx));
         }
-    }
-
-    /// Nobody will call again: says Close 1001 if that needs no waiting.
-    pub(crate) fn abandon(&mut self, cx: &mut Context<'_>) {
-        if self.connection.state() == State::Open {
-            self.connection.close(CloseReason::new(CloseCode::GOING_AWAY, "").expect("it may be sent"));
-            self.write(cx);
-        }
+        // Control frames or discarded messages without end: the other tasks of this thread have their turn.
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     /// The one function that makes progress: writes what waits, reads what has come, hands it to the protocol, and keeps
     /// the deadline. Ready when something has changed, so that the caller looks again for what it waits for.
     fn progress(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        for _ in 0..TURNS {
-            let waited = self.has_unwritten();
-            self.write(cx);
-            self.notice_end();
-            if self.has_ended() || (waited && !self.has_unwritten()) {
-                return Poll::Ready(());
-            }
-            // Before reading: a peer that floods a closing connection must not keep us from looking at the clock.
-            if self.poll_deadline(cx).is_ready() {
-                return Poll::Ready(());
-            }
-            if self.next.is_some() || self.read_ended {
-                return Poll::Pending;
-            }
-            ready!(self.read(cx));
-            if self.next.is_some() {
-                // A Ping that came with it is answered now: the caller may not call again for long.
-                self.write(cx);
-                return Poll::Ready(());
-            }
+        let (waited, worked) = (self.has_unwritten(), self.broken.is_none());
+        self.write(cx);
+        self.notice_end();
+        let breaks = worked && self.broken.is_some();
+        if self.has_ended() || breaks || (waited && !self.has_unwritten()) {
+            return Poll::Ready(());
         }
-        // Control frames or discarded bytes without end: the other tasks of this thread have their turn.
-        cx.waker().wake_by_ref();
-        Poll::Pending
+        // Before reading: a peer that floods a closing connection must not keep us from looking at the clock.
+        if self.poll_deadline(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        if self.next.is_some() || self.read_ended {
+            return Poll::Pending;
+        }
+        ready!(self.read(cx));
+        if self.next.is_some() {
+            // A Ping that came with it is answered now: the caller may not call again for long.
+            self.write(cx);
+        }
+        Poll::Ready(())
     }
 
     /// Writes until nothing waits or the transport takes no more; then ends the writing side, if it is time to.
@@ -248,28 +238,40 @@ impl Driver {
 
     /// Ends the connection once nothing more can come and nothing more can be written.
     fn notice_end(&mut self) {
-        let writes = self.broken.is_none() && self.has_unwritten() && !self.connection.state().reads();
+        let leaving = self.has_unwritten() || self.shutting_down;
+        let writes = self.broken.is_none() && leaving && !self.connection.state().reads();
         if self.read_ended && self.unparsed.is_empty() && !writes {
             self.end(None);
         }
     }
 
-    /// Waits for the closing deadline, where there is one.
+    /// Waits for the closing deadline, where there is one. A transport that can no longer be written to is closing, too,
+    /// whatever the protocol says.
     fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(deadline) = self.connection.deadline(Instant::now) else {
-            return Poll::Pending;
+        let deadline = match self.connection.deadline(Instant::now) {
+            None if self.broken.is_none() => return Poll::Pending,
+            deadline => deadline,
         };
-        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline.into())));
+        let timer = self.timer.get_or_insert_with(|| {
+            let deadline = deadline.unwrap_or_else(|| Instant::now() + self.connection.limits().closing_time());
+            Box::pin(tokio::time::sleep_until(deadline.into()))
+        });
         ready!(timer.as_mut().poll(cx));
         self.end(Some(Error::Timeout(Phase::Closing)));
         Poll::Ready(())
     }
 
     fn end(&mut self, timeout: Option<Error>) {
+        let lost = self.connection.has_unsent_messages();
         match self.connection.transport_ended() {
-            // Clean: both Close frames went their way. Or failed: `failure` says why.
-            State::Exchanged | State::Failed => {}
-            _ => self.failure = timeout.or_else(|| self.broken.take().map(Error::Io)).or(Some(Error::Aborted)),
+            // `failure` says why.
+            State::Failed => {}
+            // Clean: both Close frames went their way, and what was accepted before ours.
+            State::Exchanged if !lost => {}
+            _ => {
+                let broken = self.broken.as_ref().map(|error| Error::Io(duplicate(error)));
+                self.failure = timeout.or(broken).or(Some(Error::Aborted));
+            }
         }
         self.unflushed = false;
         self.transport = Transport::Ended;
@@ -292,6 +294,16 @@ impl Driver {
             Some(error) => Err(Error::Io(duplicate(error))),
             None if self.has_ended() => Err(Error::Closed),
             None => Ok(()),
+        }
+    }
+}
+
+/// Nobody will call again: says Close 1001 if that needs no waiting.
+impl Drop for Driver {
+    fn drop(&mut self) {
+        if self.connection.state() == State::Open {
+            self.connection.close(CloseReason::new(CloseCode::GOING_AWAY, "").expect("it may be sent"));
+            self.write(&mut Context::from_waker(Waker::noop()));
         }
     }
 }

@@ -2,10 +2,11 @@
 
 use core::fmt;
 use core::future::poll_fn;
-use core::task::{Context, Waker, ready};
+use core::task::ready;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use sockeye_proto::close::State;
 use sockeye_proto::connection::{Closing, ControlPayload, Prepared};
 use sockeye_proto::deflate::Compression;
 use sockeye_proto::handshake::Agreed;
@@ -20,7 +21,8 @@ use crate::transport::Transport;
 /// A WebSocket connection, client's or server's end, over whatever transport.
 ///
 /// What arrives is read while a method of it is awaited: that is when Pings are answered and a Close is noticed. A
-/// `WebSocket` that is dropped while open says Close 1001 if that needs no waiting, and ends the transport.
+/// `WebSocket` that is dropped while open says Close 1001 if that needs no waiting, and ends the transport; one that a
+/// server's handler drops stays open until the handler ends, which closes it with 1000 or 1011.
 pub struct WebSocket {
     shared: Arc<Mutex<Driver>>,
     subprotocol: Option<String>,
@@ -148,8 +150,7 @@ impl WebSocket {
     }
 
     /// Closes the connection: sends Close, waits for the peer's and for the end of the transport, at most for
-    /// [`Limits::closing`] in all. Messages that arrive meanwhile are discarded; to have them, drop the future after its
-    /// first poll and go on with [`recv`](Self::recv).
+    /// [`Limits::closing`] in all. Messages that arrive meanwhile are discarded.
     ///
     /// A connection that is closing already is waited for; one that is closed is left alone.
     ///
@@ -182,22 +183,19 @@ impl WebSocket {
         Self { shared: Arc::clone(&self.shared), subprotocol: None }
     }
 
+    /// Whether a Close has gone either way, or the transport has ended.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.lock().connection.state() != State::Open
+    }
+
     /// Whether this is the only handle.
     pub(crate) fn is_last(&self) -> bool {
         Arc::strong_count(&self.shared) == 1
     }
 
     fn lock(&self) -> MutexGuard<'_, Driver> {
-        // A panic while it was locked can only be a transport's; the protocol's state is whole between its calls.
+        // A panic while it was locked is a transport's: the protocol has none that a peer can bring about.
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Drop for WebSocket {
-    fn drop(&mut self) {
-        if self.is_last() {
-            self.lock().abandon(&mut Context::from_waker(Waker::noop()));
-        }
     }
 }
 

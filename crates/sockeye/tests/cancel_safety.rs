@@ -234,3 +234,81 @@ async fn closing_with_a_peer_that_does_not_read_ends_at_the_deadline() {
     assert!(error.is_timeout(), "{error}");
     drop(server);
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_end_with_an_accepted_message_unwritten_is_not_clean() {
+    let (near, mut far) = tokio::io::duplex(64);
+    let mut server = WebSocket::from_stream(near, Role::Server, Limits::default());
+    assert!(polled(3, server.send(vec![0; 10_000])).await.is_none(), "the wire holds 64 bytes");
+    // The peer closes, and reads nothing of what was accepted before.
+    use tokio::io::AsyncWriteExt;
+    far.write_all(&[0x88, 0x80, 0, 0, 0, 0]).await.unwrap();
+    let error = server.recv().await.unwrap_err();
+    assert!(error.is_timeout(), "{error}");
+}
+
+/// A transport from which Pings come for ever, and which takes all that is written.
+struct Pings;
+
+impl AsyncRead for Pings {
+    fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
+        buf.put_slice(&[0x89, 0x00].repeat(buf.remaining().min(100) / 2));
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Pings {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, buf: &[u8]) -> Poll<std::io::Result<usize>> {
+        Poll::Ready(Ok(buf.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[tokio::test]
+async fn a_peer_that_never_stops_pinging_leaves_other_tasks_their_turn() {
+    let mut client = WebSocket::from_stream(Pings, Role::Client, Limits::default());
+    let received = tokio::time::timeout(Duration::from_millis(50), client.recv()).await;
+    assert!(received.is_err(), "no message comes");
+}
+
+/// A transport that can no longer be written to, and from which nothing comes.
+struct Broken;
+
+impl AsyncRead for Broken {
+    fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Pending
+    }
+}
+
+impl AsyncWrite for Broken {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<std::io::Result<usize>> {
+        Poll::Ready(Err(std::io::ErrorKind::BrokenPipe.into()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_write_is_told_to_sender_and_receiver_and_ends_the_connection_in_time() {
+    let mut client = WebSocket::from_stream(Broken, Role::Client, Limits::default());
+    for _ in 0..2 {
+        let error = client.send("lost").await.unwrap_err();
+        assert!(matches!(&error, Error::Io(error) if error.kind() == std::io::ErrorKind::BrokenPipe), "{error:?}");
+    }
+    let started = tokio::time::Instant::now();
+    assert!(client.recv().await.unwrap_err().is_timeout());
+    assert_eq!(started.elapsed().as_secs(), 10);
+}

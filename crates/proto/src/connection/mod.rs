@@ -52,7 +52,8 @@ pub enum Event {
     Pong(ControlPayload),
     /// The peer's Close. The answer is already queued, if we had not closed before.
     Close(CloseReason),
-    /// The peer broke a rule or a limit: the Close that says so is already queued, and what follows is discarded.
+    /// The peer broke a rule or a limit: the Close that says so is already queued, unless we had closed before, and what
+    /// follows is discarded.
     Failed(Error),
 }
 
@@ -117,6 +118,12 @@ impl Connection {
         self.role
     }
 
+    /// The bounds it keeps.
+    #[must_use]
+    pub const fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
     /// Where the connection stands.
     #[must_use]
     pub const fn state(&self) -> State {
@@ -158,7 +165,8 @@ impl Connection {
 
     /// The transport ended, failed, or was given up because the [`deadline`](Self::deadline) has passed.
     ///
-    /// Returns the state it ended in: anything but [`State::Exchanged`] was no clean close (§7.1.4).
+    /// Returns the state it ended in: anything but [`State::Exchanged`] was no clean close (§7.1.4), nor is that while
+    /// there [are messages](Self::has_unsent_messages) that were accepted and not written.
     pub fn transport_ended(&mut self) -> State {
         let ended_in = self.state;
         self.transition(close::Event::TransportEnded, || CloseReason::EMPTY);
@@ -233,6 +241,12 @@ impl Connection {
     #[must_use]
     pub fn queued(&self) -> usize {
         self.writer.queued()
+    }
+
+    /// Whether a message that was accepted is not written yet, or not whole.
+    #[must_use]
+    pub fn has_unsent_messages(&self) -> bool {
+        self.writer.has_messages()
     }
 
     /// Whether anything waits to be written, a Pong included.

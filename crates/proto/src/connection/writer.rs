@@ -36,6 +36,8 @@ pub(super) struct Writer {
     at_boundary: bool,
     /// Bytes before the end of the Pings and Pongs that were placed last: until they are written no others follow.
     placed: usize,
+    /// Bytes of the Close frame, once it is queued: the last of all.
+    close_len: usize,
     /// Pongs that wait, whole frames, before the latest one.
     pongs: BytesMut,
     pong: Option<ControlPayload>,
@@ -64,6 +66,7 @@ impl Writer {
             queue_len: 0,
             at_boundary: true,
             placed: 0,
+            close_len: 0,
             pongs: BytesMut::new(),
             pong: None,
             ping: None,
@@ -164,7 +167,13 @@ impl Writer {
         self.tail.unsplit(controls);
         let payload = reason.payload();
         let header = self.header(Opcode::CLOSE, payload.len());
+        self.close_len = header.size() + payload.len();
         append(&mut self.tail, header, &payload);
+    }
+
+    /// Whether anything is queued besides the Close (and a few Pongs).
+    pub(super) fn has_messages(&self) -> bool {
+        self.queued() > self.close_len
     }
 
     pub(super) fn outgoing<'a>(&'a mut self, slices: &mut [IoSlice<'a>]) -> usize {

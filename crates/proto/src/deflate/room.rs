@@ -6,12 +6,12 @@ use bytes::BytesMut;
 const FIRST: usize = 32 << 10;
 
 /// Limits up to this are made room for at once; towards a larger one the room doubles.
-const AT_ONCE: usize = 64 << 20;
+const AT_ONCE: usize = 16 << 20;
 
 /// Appends to a message of at most `limit` bytes.
 ///
 /// Room for the first piece is exactly its length: most messages are one piece. Then it is 32 KiB, and then all that the
-/// limit allows, up to 64 MiB at once: untouched pages of a large allocation cost nothing, whereas to double again and
+/// limit allows, up to 16 MiB at once: untouched pages of a large allocation cost nothing, whereas to double again and
 /// again would hold the old room and the new at the same time, and overshoot the limit in the end. [`fit`] gives back what
 /// was too much.
 pub(crate) fn append(message: &mut BytesMut, piece: &[u8], limit: usize) {

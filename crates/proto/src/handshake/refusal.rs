@@ -14,7 +14,7 @@ pub enum Refusal {
     Method,
     /// HTTP/1.0 or older: "an HTTP/1.1 or higher GET request".
     HttpVersion,
-    /// Not exactly one Host header, and no authority in the target.
+    /// Not exactly one Host header, or one that is no host.
     Host,
     /// No `Upgrade: websocket`: an ordinary request to an address where only WebSockets live.
     Upgrade,
