@@ -34,7 +34,7 @@ impl Deflater {
     #[must_use]
     pub fn new(compression: &Compression, params: Params, sender: Role) -> Self {
         Self {
-            settings: compression.settings(params.window_bits(sender)),
+            settings: compression.settings(params.window_bits(sender).min(compression.own_bits())),
             threshold: compression.min_len(),
             context: params.takeover(sender).then(Context::default),
         }

@@ -45,8 +45,9 @@ pub fn offer(compression: &Compression) -> Option<HeaderValue> {
         server_no_takeover: !compression.lets_peer_take_over(),
         client_no_takeover: !compression.takes_over(),
         server_bits: limited(compression.peer_bits()),
-        // Always there: without it the server could not limit our window.
-        client_bits: Some(limited(compression.own_bits())),
+        // Always there: without it the server could not limit our window. Always without a value, which would only be a
+        // hint of ours: we may use less than what is granted, and some servers answer a hint with more, which they must not.
+        client_bits: Some(None),
     }))
 }
 
@@ -85,11 +86,11 @@ pub fn verify(headers: &HeaderMap, compression: &Compression) -> Result<Option<P
         return Err(NegotiationError::Parameter(SERVER_BITS));
     }
     //= https://www.rfc-editor.org/rfc/rfc7692#section-7.1.2.2
-    // In a response it has a value, "equal to or smaller than the received value".
+    // In a response it has a value: the most we may use. `Deflater` uses what we want, up to that.
     let client_bits = match terms.client_bits {
-        None => compression.own_bits(),
-        Some(Some(bits)) if bits <= compression.own_bits() => bits,
-        Some(_) => return Err(NegotiationError::Parameter(CLIENT_BITS)),
+        None => UNLIMITED,
+        Some(Some(bits)) => bits,
+        Some(None) => return Err(NegotiationError::Parameter(CLIENT_BITS)),
     };
     Ok(Some(Params {
         // An answer without client_no_context_takeover leaves us free to take over, not obliged to.
