@@ -7,6 +7,8 @@ or INFORMATIONAL. Exit status: 0 when there is no such case (other than the ones
 allowed by --allow) and enough cases ran, 1 otherwise, 2 when the report cannot
 be read.
 
+Several reports count as one, for a run that was split.
+
 With --expect FILE PRESET the report is also compared with a file of expected
 results: the number of cases has to be the same, and each case has to end as
 noted there, so that a case which slips from OK to INFORMATIONAL is a failure,
@@ -31,10 +33,31 @@ def in_groups(case_id, groups):
     return any(case_id == g or case_id.startswith(g + ".") for g in groups)
 
 
+def load(paths):
+    """The cases of each implementation, from the index.json of one report or several."""
+    merged = {}
+    for path in paths:
+        if os.path.isdir(path):
+            path = os.path.join(path, "index.json")
+        with open(path, encoding="utf-8") as f:
+            report = json.load(f)
+        for name, cases in report.items():
+            known = merged.setdefault(name, {})
+            twice = known.keys() & cases.keys()
+            if twice:
+                raise ValueError("%s is in two reports" % min(twice, key=case_key))
+            known.update(cases)
+    return merged
+
+
+def tally(cases, field):
+    """How many cases ended how: (value, count), OK first and what is wrong last."""
+    counter = collections.Counter(c.get(field, "MISSING") for c in cases.values())
+    return sorted(counter.items(), key=lambda item: (item[0] not in GOOD, item[0] != "OK", item[0]))
+
+
 def counts(cases, field):
-    tally = collections.Counter(c.get(field, "MISSING") for c in cases.values())
-    order = sorted(tally, key=lambda name: (name not in GOOD, name != "OK", name))
-    return ", ".join("%s %d" % (name, tally[name]) for name in order) or "none"
+    return ", ".join("%s %d" % item for item in tally(cases, field)) or "none"
 
 
 def runs(cases):
@@ -71,7 +94,7 @@ def differences(cases, expected):
 def main():
     parser = argparse.ArgumentParser(
         description="Summarise an Autobahn testsuite report.")
-    parser.add_argument("index", help="index.json, or the folder it is in")
+    parser.add_argument("index", nargs="+", help="index.json, or the folder it is in; several count as one")
     parser.add_argument("--name", action="append",
                         help="only this implementation (repeatable; default: all)")
     parser.add_argument("--min-cases", type=int, default=1, metavar="N",
@@ -87,12 +110,8 @@ def main():
                         help="also print the N slowest cases")
     args = parser.parse_args()
 
-    path = args.index
-    if os.path.isdir(path):
-        path = os.path.join(path, "index.json")
     try:
-        with open(path, encoding="utf-8") as f:
-            report = json.load(f)
+        report = load(args.index)
     except (OSError, ValueError) as error:
         print("cannot read the report: %s" % error, file=sys.stderr)
         return 2

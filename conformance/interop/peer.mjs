@@ -1,11 +1,13 @@
 // Node `ws` as the other side of an interoperability test: the same as peer.py, where everything is explained.
 //
-//   node peer.mjs serve | client URL | session URL
+//   node peer.mjs serve | client URL | deflate URL all|some | session URL
 //
 // Finds `ws` in the folder which SOCKEYE_PEERS names, or else as usual.
 
+import { createServer } from 'node:http';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
+import * as deflate from './deflate.mjs';
 import * as session from './session.mjs';
 
 const peers = process.env.SOCKEYE_PEERS;
@@ -61,26 +63,39 @@ function inbox(ws) {
 // --- the server -----------------------------------------------------------------
 
 function serve() {
-  // The limit on messages lifted.
-  const server = new WebSocketServer({ host: '127.0.0.1', port: 0, maxPayload: 0 }, () => {
-    console.log(`listening on 127.0.0.1:${server.address().port}`);
+  const http = createServer().listen(0, '127.0.0.1', () => {
+    console.log(`listening on 127.0.0.1:${http.address().port}`);
   });
-  server.on('connection', (ws, request) => {
+  http.on('upgrade', (request, socket, head) => {
     const url = new URL(request.url, 'ws://127.0.0.1');
-    // A failure ends the connection, and the line below tells of it.
-    ws.on('error', () => {});
-    ws.on('close', (code, reason) => {
-      // ws says 1005 for a Close without a code, and 1006 where none came.
-      console.log(`closed ${url.pathname} ${code === 1006 ? 'none' : `${code} ${reason}`}`);
+    // The limit on messages lifted.
+    const options = { noServer: true, maxPayload: 0 };
+    if (url.pathname === '/deflate') options.perMessageDeflate = deflate.serverOptions(url.searchParams);
+    const server = new WebSocketServer(options);
+    let answer = '';
+    server.on('headers', (headers) => {
+      answer = headers.find((line) => line.startsWith('Sec-WebSocket-Extensions: '))?.split(': ')[1] ?? '';
     });
-    handle(ws, url).catch((error) => {
-      console.log(`failed ${url.pathname} ${error.message}`);
-      ws.terminate();
-    });
+    server.handleUpgrade(request, socket, head, (ws) => accepted(ws, url, answer));
   });
 }
 
-async function handle(ws, url) {
+function accepted(ws, url, answer) {
+  // A failure ends the connection, and the line below tells of it.
+  ws.on('error', () => {});
+  const compressed = url.pathname === '/deflate' ? deflate.countCompressed(ws) : null;
+  ws.on('close', (code, reason) => {
+    if (compressed) console.log(`compressed ${compressed()}`);
+    // ws says 1005 for a Close without a code, and 1006 where none came.
+    console.log(`closed ${url.pathname} ${code === 1006 ? 'none' : `${code} ${reason}`}`);
+  });
+  handle(ws, url, answer).catch((error) => {
+    console.log(`failed ${url.pathname} ${error.message}`);
+    ws.terminate();
+  });
+}
+
+async function handle(ws, url, answer) {
   const query = url.searchParams;
   if (url.pathname === '/echo') {
     const size = Number(query.get('fragment') ?? 0);
@@ -88,6 +103,9 @@ async function handle(ws, url) {
       if (size && data.length) inFragments(ws, pieces(data, size), binary);
       else ws.send(data, { binary });
     });
+  } else if (url.pathname === '/deflate') {
+    ws.on('message', (data, binary) => ws.send(data, { binary }));
+    ws.send(answer);
   } else if (url.pathname === '/close') {
     ws.close(Number(query.get('code')), query.get('reason') ?? '');
   } else if (url.pathname === '/ping') {
@@ -138,11 +156,13 @@ async function check(what, kind, wanted, take) {
   checks += 1;
 }
 
-async function open(url) {
-  const ws = new WebSocket(url, { maxPayload: 0 });
+async function open(url, options = {}) {
+  const ws = new WebSocket(url, { maxPayload: 0, ...options });
   const take = inbox(ws);
+  let answer = '';
+  ws.once('upgrade', ({ headers }) => { answer = headers['sec-websocket-extensions'] ?? ''; });
   await new Promise((ready, fail) => ws.once('open', ready).once('error', fail));
-  return { ws, take };
+  return { ws, take, answer };
 }
 
 async function closeAndCheck({ ws, take }, code = 1000, reason = '') {
@@ -248,14 +268,27 @@ async function checkCloses(url) {
 }
 
 async function client(url) {
-  try {
+  await report(async () => {
     for (const part of [checkMessages, checkFragments, checkPings, checkCloses]) await part(url);
+  });
+  console.log(`ws client: ${checks} checks passed`);
+}
+
+async function deflateClient(url, which) {
+  const tools = { open, check, closeAndCheck, Different };
+  const connections = await report(() => deflate.checkOffers(tools, url, which));
+  console.log(`ws client: ${checks} checks passed on ${connections} connections`);
+}
+
+/** What the checks give, or else the end of the program with a word why. */
+async function report(checking) {
+  try {
+    return await checking();
   } catch (error) {
     const where = error instanceof Different ? '' : `after ${checks} checks: `;
     console.error(`ws client: ${where}${error.message}`);
     process.exit(1);
   }
-  console.log(`ws client: ${checks} checks passed`);
 }
 
 // --- the session to record --------------------------------------------------------
@@ -275,8 +308,9 @@ async function recordedSession(url) {
 const [mode, url, ...more] = process.argv.slice(2);
 if (mode === 'serve' && url === undefined) serve();
 else if (mode === 'client' && url && !more.length) await client(url);
+else if (mode === 'deflate' && ['all', 'some'].includes(more[0])) await deflateClient(url, more[0]);
 else if (mode === 'session' && url && !more.length) await recordedSession(url);
 else {
-  console.error('usage: node peer.mjs serve | client URL | session URL');
+  console.error('usage: node peer.mjs serve | client URL | deflate URL all|some | session URL');
   process.exit(2);
 }

@@ -3,6 +3,8 @@
 
   peer.py serve         a server on a free port of 127.0.0.1, printed as `listening on 127.0.0.1:PORT`
   peer.py client URL    checks the echo server at URL; exits with 1 at the first difference
+  peer.py deflate URL all|some
+                        checks it with permessage-deflate: every offer, to a server that grants everything, or some
   peer.py session URL   sends what session.py lists, for record.py
 
 What the server does depends on the path:
@@ -12,6 +14,9 @@ What the server does depends on the path:
   /ping?payload=TEXT      sends a Ping, waits for the Pong with its payload, sends "pong ok"
   /pings                  sends a text "ping HEX" for every Ping it gets
   /fragments              sends messages in fragments, a Ping before each
+  /deflate?PARAMETERS     answers permessage-deflate by these parameters, named as on the wire; sends the answer
+                          (Sec-WebSocket-Extensions, or nothing) as a text, then sends every message back; at the end
+                          it prints how many came compressed: `compressed N`
 
 and for every connection that ends it prints what Close the other side sent:
 `closed PATH CODE REASON`, or `closed PATH none`.
@@ -26,6 +31,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
 
+import deflate
 import session
 
 PATIENCE = 20
@@ -84,6 +90,12 @@ async def handle(ws):
                     await in_fragments(ws, data, size, isinstance(message, str))
                 else:
                     await ws.send(message)
+        elif url.path == "/deflate":
+            compressed = deflate.count_compressed(ws) if ws.protocol.extensions else lambda: 0
+            await ws.send(ws.response.headers.get("Sec-WebSocket-Extensions", ""))
+            async for message in ws:
+                await ws.send(message)
+            print("compressed", compressed(), flush=True)
         elif url.path == "/close":
             await ws.close(int(query["code"]), query.get("reason", ""))
         elif url.path == "/ping":
@@ -109,9 +121,18 @@ async def handle(ws):
         print("closed", url.path, "%d %s" % (got.code, got.reason) if got else "none", flush=True)
 
 
+def configure(ws, request):
+    """Compression as the URL says, before the handshake is answered."""
+    url = urllib.parse.urlsplit(request.path)
+    if url.path == "/deflate":
+        query = dict(urllib.parse.parse_qsl(url.query, keep_blank_values=True))
+        ws.protocol.available_extensions = [deflate.server_factory(query)]
+
+
 async def serve_forever():
     # The limit on messages lifted, pings of its own off, so that a test knows each one.
-    async with serve(handle, "127.0.0.1", 0, create_connection=Server, max_size=None, ping_interval=None) as server:
+    options = {"create_connection": Server, "process_request": configure, "max_size": None, "ping_interval": None}
+    async with serve(handle, "127.0.0.1", 0, **options) as server:
         print("listening on 127.0.0.1:%d" % server.sockets[0].getsockname()[1], flush=True)
         await asyncio.Future()
 
@@ -238,14 +259,27 @@ async def check_closes(url):
 
 
 async def run_client(url):
-    try:
+    async def parts():
         for part in (check_messages, check_fragments, check_pings, check_closes):
             await part(url)
+
+    await report(parts())
+    print("websockets client: %d checks passed" % checks)
+
+
+async def run_deflate(url, which):
+    connections = await report(deflate.check_offers(open_at, check, url, which))
+    print("websockets client: %d checks passed on %d connections" % (checks, connections))
+
+
+async def report(checking):
+    """What the checks give, or else the end of the program with a word why."""
+    try:
+        return await checking
     except Different as difference:
         sys.exit("websockets client: %s" % difference)
     except Exception as error:
         sys.exit("websockets client: after %d checks: %s: %s" % (checks, type(error).__name__, error))
-    print("websockets client: %d checks passed" % checks)
 
 
 # --- the session to record --------------------------------------------------------
@@ -275,6 +309,8 @@ def main():
         asyncio.run(serve_forever())
     elif len(mode) == 2 and mode[0] == "client":
         asyncio.run(run_client(mode[1]))
+    elif len(mode) == 3 and mode[0] == "deflate" and mode[2] in ("all", "some"):
+        asyncio.run(run_deflate(mode[1], mode[2]))
     elif len(mode) == 2 and mode[0] == "session":
         asyncio.run(run_session(mode[1]))
     else:

@@ -5,12 +5,19 @@
 
 mod peers;
 
+mod compression;
+
 use core::error::Error;
 use core::fmt::Write as _;
 use core::net::SocketAddr;
 
+use compression::{
+    their_client_gets_each_message_back_from_a_server_that_limits_it,
+    their_client_gets_each_offer_granted_and_each_message_back,
+    their_server_grants_each_offer_of_ours_and_returns_each_message, their_server_may_limit_us_in_every_way_it_can,
+};
 use peers::Peer;
-use sockeye::{CloseCode, Limits, Message, Upgrader, WebSocket};
+use sockeye::{CloseCode, Compression, Limits, Message, Upgrader, WebSocket};
 use tokio::net::TcpListener;
 
 /// Each length form of RFC 6455 §5.2 and its edges, one size around our default limit, and the largest asked for.
@@ -49,11 +56,15 @@ with_each_peer! {
     their_close_brings_us_its_code_and_reason_and_gets_them_back
     our_close_brings_them_its_code_and_reason_and_gets_them_back
     a_server_that_dies_is_an_error_and_not_the_end_of_the_messages
+    their_client_gets_each_offer_granted_and_each_message_back
+    their_client_gets_each_message_back_from_a_server_that_limits_it
+    their_server_grants_each_offer_of_ours_and_returns_each_message
+    their_server_may_limit_us_in_every_way_it_can
 }
 
 async fn their_client_finds_nothing_wrong_with_our_server(peer: Peer) -> Result {
-    let address = serve_in_a_thread()?;
-    let said = peer.check(&format!("ws://{address}/echo")).await;
+    let address = serve_in_a_thread(Compression::OFF)?;
+    let said = peer.check(&["client", &format!("ws://{address}/echo")]).await;
     println!("{said}");
     // Over a thousand checks: a battery that has shrunk to nothing must not pass.
     let checks = said.split(' ').find_map(|word| word.parse().ok());
@@ -63,7 +74,7 @@ async fn their_client_finds_nothing_wrong_with_our_server(peer: Peer) -> Result 
 
 /// Our echo server, in a thread of its own which nobody waits for: should a bug make it spin, the test still ends, and
 /// tells what the other side saw.
-fn serve_in_a_thread() -> Result<SocketAddr> {
+fn serve_in_a_thread(compression: Compression) -> Result<SocketAddr> {
     let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
     listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
@@ -71,7 +82,8 @@ fn serve_in_a_thread() -> Result<SocketAddr> {
     std::thread::spawn(move || {
         runtime.block_on(async {
             let listener = TcpListener::from_std(listener).expect("the runtime takes a socket that does not block");
-            let upgrader = Upgrader::default().limits(Limits::default().message(MAX_MESSAGE));
+            let limits = Limits::default().message(MAX_MESSAGE);
+            let upgrader = Upgrader::default().limits(limits).compression(compression);
             sockeye::serve(listener, echo).upgrader(upgrader).await
         })
     });
@@ -87,7 +99,7 @@ async fn echo(mut ws: WebSocket) -> Result {
 
 async fn every_size_comes_back_from_their_server_as_it_went(peer: Peer) -> Result {
     let mut server = peer.serve().await;
-    let mut ws = connect(&server.url("/echo")).await?;
+    let mut ws = connect(&server.url("/echo"), Compression::OFF).await?;
     for size in SIZES {
         for message in [Message::from(text_of(size)), Message::from(binary_of(size))] {
             ws.send(message.clone()).await?;
@@ -102,7 +114,7 @@ async fn every_size_comes_back_from_their_server_as_it_went(peer: Peer) -> Resul
 
 async fn chinese_and_emoji_come_back_from_their_server_as_they_went(peer: Peer) -> Result {
     let server = peer.serve().await;
-    let mut ws = connect(&server.url("/echo")).await?;
+    let mut ws = connect(&server.url("/echo"), Compression::OFF).await?;
     for text in [
         HELLO.to_owned(),
         mixed_text(),
@@ -118,7 +130,7 @@ async fn chinese_and_emoji_come_back_from_their_server_as_they_went(peer: Peer) 
 
 async fn a_thousand_messages_sent_without_waiting_come_back_in_order(peer: Peer) -> Result {
     let server = peer.serve().await;
-    let mut ws = connect(&server.url("/echo")).await?;
+    let mut ws = connect(&server.url("/echo"), Compression::OFF).await?;
     let message = |i: usize| {
         if i.is_multiple_of(2) { Message::from(text_of(i)) } else { Message::from(binary_of(i)) }
     };
@@ -142,7 +154,7 @@ async fn answers_in_fragments_of_any_size_are_put_together(peer: Peer) -> Result
         (65_535, text_of(1 << 20)),
         (65_536, text_of(5_000_000)),
     ] {
-        let mut ws = connect(&server.url(&format!("/echo?fragment={fragment}"))).await?;
+        let mut ws = connect(&server.url(&format!("/echo?fragment={fragment}")), Compression::OFF).await?;
         for message in [Message::from(text.clone()), Message::from(text.into_bytes())] {
             ws.send(message.clone()).await?;
             let back = ws.recv().await?.ok_or("closed instead of an answer")?;
@@ -154,7 +166,7 @@ async fn answers_in_fragments_of_any_size_are_put_together(peer: Peer) -> Result
 
 async fn fragments_with_pings_between_them_become_whole_messages(peer: Peer) -> Result {
     let server = peer.serve().await;
-    let mut ws = connect(&server.url("/fragments")).await?;
+    let mut ws = connect(&server.url("/fragments"), Compression::OFF).await?;
     assert_eq!(next_text(&mut ws).await?, HELLO);
     assert!(next_text(&mut ws).await? == mixed_text());
     assert!(ws.recv().await? == Some(Message::from(binary_of(65_536))));
@@ -165,7 +177,8 @@ async fn their_pings_get_their_own_payload_back(peer: Peer) -> Result {
     let server = peer.serve().await;
     // The last one is as long as the payload of a Ping can be (§5.5).
     for payload in ["", "x", "乒乓 🏓", &"p".repeat(125)] {
-        let mut ws = connect(&server.url(&format!("/ping?payload={}", percent_encoded(payload)))).await?;
+        let mut ws =
+            connect(&server.url(&format!("/ping?payload={}", percent_encoded(payload))), Compression::OFF).await?;
         assert_eq!(next_text(&mut ws).await?, "pong ok", "{payload:?}");
     }
     Ok(())
@@ -173,7 +186,7 @@ async fn their_pings_get_their_own_payload_back(peer: Peer) -> Result {
 
 async fn our_pings_reach_them_with_their_payload(peer: Peer) -> Result {
     let server = peer.serve().await;
-    let mut ws = connect(&server.url("/pings")).await?;
+    let mut ws = connect(&server.url("/pings"), Compression::OFF).await?;
     for payload in [Vec::new(), b"x".to_vec(), "乒乓 🏓".into(), binary_of(125)] {
         let hex = payload.iter().fold(String::new(), |mut hex, byte| {
             let _ = write!(hex, "{byte:02x}");
@@ -190,7 +203,7 @@ async fn their_close_brings_us_its_code_and_reason_and_gets_them_back(peer: Peer
     let mut server = peer.serve().await;
     for (code, reason) in closes() {
         let query = format!("/close?code={code}&reason={}", percent_encoded(&reason));
-        let mut ws = connect(&server.url(&query)).await?;
+        let mut ws = connect(&server.url(&query), Compression::OFF).await?;
         assert_eq!(ws.recv().await?, None, "{code} {reason}");
         let got = ws.close_reason().ok_or("there was a Close, and so a reason")?;
         assert_eq!((got.code().as_u16(), got.reason()), (code, reason.as_str()));
@@ -202,7 +215,7 @@ async fn their_close_brings_us_its_code_and_reason_and_gets_them_back(peer: Peer
 async fn our_close_brings_them_its_code_and_reason_and_gets_them_back(peer: Peer) -> Result {
     let mut server = peer.serve().await;
     for (code, reason) in closes() {
-        let mut ws = connect(&server.url("/echo")).await?;
+        let mut ws = connect(&server.url("/echo"), Compression::OFF).await?;
         ws.close(CloseCode::from(code), reason.as_str()).await?;
         assert_eq!(server.line().await, format!("closed /echo {code} {reason}"));
         let got = ws.close_reason().ok_or("there was a Close, and so a reason")?;
@@ -213,7 +226,7 @@ async fn our_close_brings_them_its_code_and_reason_and_gets_them_back(peer: Peer
 
 async fn a_server_that_dies_is_an_error_and_not_the_end_of_the_messages(peer: Peer) -> Result {
     let mut server = peer.serve().await;
-    let mut ws = connect(&server.url("/echo")).await?;
+    let mut ws = connect(&server.url("/echo"), Compression::OFF).await?;
     ws.send(HELLO).await?;
     assert_eq!(next_text(&mut ws).await?, HELLO);
     server.kill().await;
@@ -221,8 +234,8 @@ async fn a_server_that_dies_is_an_error_and_not_the_end_of_the_messages(peer: Pe
     Ok(())
 }
 
-async fn connect(url: &str) -> core::result::Result<WebSocket, sockeye::Error> {
-    sockeye::connect(url).max_message(MAX_MESSAGE).await
+async fn connect(url: &str, compression: Compression) -> core::result::Result<WebSocket, sockeye::Error> {
+    sockeye::connect(url).max_message(MAX_MESSAGE).compression(compression).await
 }
 
 async fn next_text(ws: &mut WebSocket) -> Result<String> {

@@ -20,6 +20,7 @@ Usage: cargo xtask <COMMAND>
 
 Commands:
   test [STAGE…]    check everything, or the named stages
+  conformance      all of the Autobahn testsuite, and the table in docs/compliance.md
   fuzz [SECONDS]   fuzz every target for so long (default: 10)
 
 `cargo xtask <COMMAND> --help` says more.
@@ -37,6 +38,16 @@ run goes on from them. An input that breaks a target is kept in target/xtask/.
 Example: cargo xtask fuzz 600
 ";
 
+const CONFORMANCE_USAGE: &str = "\
+Runs all cases of the Autobahn testsuite against our server and our client, and
+writes the table in docs/compliance.md when each has ended as it has to.
+
+Usage: cargo xtask conformance
+
+It takes about ten minutes on two cores. The reports are in target/autobahn/.
+`cargo xtask test autobahn` runs all cases as server and a selection as client.
+";
+
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
@@ -49,6 +60,8 @@ fn main() -> ExitCode {
                 wrong_usage(&format!("there is no stage called {unknown} (cargo xtask test --help lists them)"))
             }
         },
+        ["conformance", rest @ ..] if asks_for_help(rest) => help(CONFORMANCE_USAGE),
+        ["conformance"] => stages::run(&[autobahn::in_full()]),
         ["fuzz", rest @ ..] if asks_for_help(rest) => help(FUZZ_USAGE),
         ["fuzz"] => stages::run(&[fuzz::stage(fuzz::DEFAULT_SECONDS)]),
         ["fuzz", seconds] => match seconds.parse() {

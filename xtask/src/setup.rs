@@ -120,8 +120,11 @@ pub(crate) fn release_binaries() -> Outcome {
 }
 
 /// Starts `sockeye serve` on a free port; the address it listens on comes with it.
-pub(crate) fn sockeye_serve(name: &str) -> Result<(crate::process::Server, String), Stop> {
-    let mut server = Step::new(name, release_binary("sockeye")).args(["serve", "--listen", "127.0.0.1:0"]).serve()?;
+pub(crate) fn sockeye_serve(name: &str, options: &[&str]) -> Result<(crate::process::Server, String), Stop> {
+    let mut server = Step::new(name, release_binary("sockeye"))
+        .args(["serve", "--listen", "127.0.0.1:0"])
+        .args(options.iter().copied())
+        .serve()?;
     let address = server.wait_for_line("listening on http://")?;
     Ok((server, address.trim().to_owned()))
 }

@@ -8,10 +8,13 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use sockeye::Message;
+use sockeye::{Compression, Message};
 
 /// The suite sends 16 MiB; the default limit is far below.
 const MAX_MESSAGE: usize = 64 << 20;
+
+/// With takeover, as the suite chooses in 13.* whether to allow it.
+const COMPRESSION: Compression = Compression::takeover();
 
 /// Cases that run at once. The suite takes them in any order, and some wait a second for what must not come.
 const AT_ONCE: usize = 4;
@@ -75,7 +78,7 @@ async fn case_count(base: &str) -> Result<usize, BoxError> {
 }
 
 async fn echo(url: &str) -> Result<(), BoxError> {
-    let mut ws = sockeye::connect(url).max_message(MAX_MESSAGE).await?;
+    let mut ws = sockeye::connect(url).max_message(MAX_MESSAGE).compression(COMPRESSION).await?;
     while let Some(message) = ws.recv().await? {
         ws.send(message).await?;
     }
