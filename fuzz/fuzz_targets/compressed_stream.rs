@@ -38,7 +38,8 @@ fuzz_target!(|input: &[u8]| {
     }
     // All messages are kept here; besides them there is the message that is being put together, the state to inflate
     // with and a step of output.
-    let kept: usize = whole.iter().map(|event| if let Event::Message(message) = event { message.len() } else { 0 }).sum();
+    let kept: usize =
+        whole.iter().map(|event| if let Event::Message(message) = event { message.len() } else { 0 }).sum();
     let most = 3 * kept + limit + 8 * sent.len() + (256 << 10);
     assert!(counted.bytes_max <= most as u64, "{} bytes for {} that came", counted.bytes_max, sent.len());
 });
@@ -96,5 +97,8 @@ fn verdicts(events: &[Event]) -> Vec<Result<Event, u16>> {
         1009 => 1007,
         code => code,
     };
-    events.iter().map(|event| if let Event::Failed(error) = event { Err(code(error)) } else { Ok(event.clone()) }).collect()
+    events
+        .iter()
+        .map(|event| if let Event::Failed(error) = event { Err(code(error)) } else { Ok(event.clone()) })
+        .collect()
 }

@@ -102,8 +102,7 @@ fn opens_a_websocket(lines: &Lines<'_>) -> bool {
     let body = !values(lines, "transfer-encoding").is_empty()
         || values(lines, "content-length").iter().any(|value| *value != b"0");
     // RFC 9112 §3.2 wants one Host, even where the target names the host.
-    host
-        && has(lines, "upgrade", "websocket")
+    host && has(lines, "upgrade", "websocket")
         && has(lines, "connection", "upgrade")
         && version
         && key
@@ -265,7 +264,8 @@ fn url(text: &str) {
     assert_eq!((place(&again), &again.authority), (place(&target), &target.authority), "{written}");
 
     let key = Key::new(NONCE);
-    let request = client::request(&target, &key, &Offer::default(), HeaderMap::new()).expect("we add nothing of our own");
+    let request =
+        client::request(&target, &key, &Offer::default(), HeaderMap::new()).expect("we add nothing of our own");
     let (response, agreed) = accept_request(&request, &Options::default()).expect("our server takes our request");
     assert_eq!(client::verify(&response, &key, &Offer::default()), Ok(agreed));
 }
