@@ -84,7 +84,7 @@ impl Writer {
                 return self.data(header, compressed.freeze());
             }
         }
-        self.data(self.header(opcode, payload.len()), payload);
+        self.plain_message(opcode, payload);
     }
 
     /// Queues a message as it is.
@@ -111,9 +111,7 @@ impl Writer {
     fn whole_frame(&mut self, frame: Bytes) {
         if frame.len() <= COPIED {
             self.tail.extend_from_slice(&frame);
-            if self.tail.len() >= TAIL_FULL {
-                self.enqueue_tail(true);
-            }
+            self.enqueue_full_tail();
         } else {
             if !self.tail.is_empty() {
                 self.enqueue_tail(true);
@@ -126,10 +124,7 @@ impl Writer {
     fn data(&mut self, header: Header, payload: Bytes) {
         if payload.len() <= COPIED {
             append(&mut self.tail, header, &payload);
-            if self.tail.len() >= TAIL_FULL {
-                self.enqueue_tail(true);
-            }
-            return;
+            return self.enqueue_full_tail();
         }
         let payload = match header.masking_key() {
             None => payload,
@@ -255,6 +250,12 @@ impl Writer {
         self.placed = self.queue.iter().take(index).map(|chunk| chunk.bytes.len()).sum::<usize>() + frames.len();
         self.queue_len += frames.len();
         self.queue.insert(index, Chunk { bytes: frames.freeze(), ends_frame: true });
+    }
+
+    fn enqueue_full_tail(&mut self) {
+        if self.tail.len() >= TAIL_FULL {
+            self.enqueue_tail(true);
+        }
     }
 
     fn enqueue_tail(&mut self, ends_frame: bool) {
