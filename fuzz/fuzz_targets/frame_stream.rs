@@ -10,6 +10,7 @@
 #![no_main]
 
 use std::io::IoSlice;
+use std::time::Instant;
 
 use allocation_counter::measure;
 use bytes::BufMut;
@@ -206,7 +207,7 @@ fn written(connection: &mut Connection, room: usize) -> Vec<u8> {
         let before = bytes.len();
         bytes.extend(slices[..count].iter().flat_map(|slice| slice.iter()).take(room - before));
         let taken = bytes.len() - before;
-        connection.written(taken);
+        connection.written(taken, Instant::now);
     }
     bytes
 }

@@ -6,7 +6,7 @@ use crate::close::CloseCode;
 use crate::frame::Violation;
 use crate::limits::LimitExceeded;
 
-/// Why the connection was failed: always the peer's doing.
+/// Why the connection was failed: the peer's doing, but for [`LimitExceeded::Budget`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Error {
@@ -17,11 +17,13 @@ pub enum Error {
 }
 
 impl Error {
-    /// The code of the Close frame that answers it: 1002 or 1007 for a broken rule, 1009 for a limit.
+    /// The code of the Close frame that answers it: 1002 or 1007 for a broken rule, 1009 for a limit, 1013
+    /// where it is not the peer that is over it.
     #[must_use]
     pub const fn close_code(&self) -> CloseCode {
         match self {
             Self::Violation(violation) => violation.close_code(),
+            Self::Limit(LimitExceeded::Budget { .. }) => CloseCode::TRY_AGAIN_LATER,
             Self::Limit(_) => CloseCode::MESSAGE_TOO_BIG,
         }
     }
@@ -31,6 +33,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Violation(violation) => write!(f, "the peer broke the protocol: {violation}"),
+            Self::Limit(limit @ LimitExceeded::Budget { .. }) => write!(f, "a limit is reached: {limit}"),
             Self::Limit(limit) => write!(f, "the peer exceeded a limit: {limit}"),
         }
     }

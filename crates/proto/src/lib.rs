@@ -10,7 +10,7 @@
 //! | 3 | [`mask`] unmasks the payload in place | §5.3 |
 //! | 4 | [`deflate`] inflates it, if the message is compressed | RFC 7692 |
 //! | 5 | [`utf8`] checks text as it arrives | §8.1 |
-//! | 6 | [`message`] puts fragments together | §5.4 |
+//! | 6 | fragments are put together: a [`message`], whole or in pieces | §5.4 |
 //! | 7 | [`close`] reads the Close frame and keeps the closing handshake's state | §7 |
 //! | 8 | [`connection`] does all of it, and answers Pings | §5.5 |
 //!
@@ -36,6 +36,7 @@ pub mod deflate;
 pub mod utf8;
 mod text;
 pub mod message;
+mod assembler;
 pub mod close;
 pub mod connection;
 mod limits;
@@ -48,6 +49,6 @@ pub use connection::{Connection, Event};
 pub use error::Error;
 pub use frame::Violation;
 pub use limits::{LimitExceeded, Limits};
-pub use message::Message;
+pub use message::{Message, MessageKind};
 pub use role::Role;
 pub use text::Text;

@@ -58,7 +58,7 @@ impl Text {
     #[must_use]
     pub fn as_str(&self) -> &str {
         // SAFETY: every constructor takes a `str` or has checked the bytes; `from_validated` is handed the proof that a
-        // `Validator` has seen them all, by `message::Assembler` and `close::CloseReason::parse`, which feed it each byte
+        // `Validator` has seen them all, by `assembler::Assembler` and `close::CloseReason::parse`, which feed it each byte
         // they keep. Nothing changes the bytes afterwards.
         unsafe { core::str::from_utf8_unchecked(&self.bytes) }
     }

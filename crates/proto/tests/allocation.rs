@@ -5,6 +5,7 @@
 mod support;
 
 use std::io::IoSlice;
+use std::time::Instant;
 
 use allocation_counter::measure;
 use sockeye_proto::frame::{Header, Opcode, Parse};
@@ -178,7 +179,7 @@ fn a_flood_of_pings_costs_a_few_kilobytes_also_when_we_try_to_write_after_each()
             // The transport has taken half a frame, and then no more.
             connection.send(Message::from(vec![7; 10_000])).unwrap();
             assert!(connection.outgoing(&mut [IoSlice::new(&[]); 4]) > 0);
-            connection.written(5_000);
+            connection.written(5_000, Instant::now);
         }
         let ping = frame(Role::Client, true, Opcode::PING, &[b'?'; 125]);
         let mut bytes = ping.clone();

@@ -6,7 +6,7 @@ use std::io::IoSlice;
 use std::time::{Duration, Instant};
 
 use sockeye_proto::close::State;
-use sockeye_proto::connection::ControlPayload;
+use sockeye_proto::connection::{ControlPayload, Expired};
 use sockeye_proto::frame::{Header, Opcode, Parse};
 use sockeye_proto::{CloseCode, CloseReason, Connection, Event, Limits, Message, Role};
 use support::{close, facing, frame, frames, receive, sent, text};
@@ -62,7 +62,7 @@ fn a_pong_goes_out_before_the_messages_that_wait_but_never_inside_a_frame() {
     let count = connection.outgoing(&mut slices);
     let mut bytes: Vec<u8> = slices[..count].iter().flat_map(|slice| slice.iter().copied()).collect();
     bytes.truncate(1_000);
-    connection.written(1_000);
+    connection.written(1_000, Instant::now);
     receive(&mut connection, [&frame(Role::Client, true, Opcode::PING, b"now")[..]]);
     bytes.extend(sent(&mut connection));
     let opcodes: Vec<_> = frames(&bytes).into_iter().map(|(opcode, payload)| (opcode, payload.len())).collect();
@@ -90,7 +90,7 @@ fn whatever_the_transport_takes_at_a_time_the_frames_arrive_whole_and_messages_i
                 break;
             }
             let written = bytes.len() - before;
-            connection.written(written);
+            connection.written(written, Instant::now);
         }
         assert_eq!(connection.queued(), 0);
         let messages = frames(&bytes).into_iter().filter(|(opcode, _)| *opcode == Opcode::BINARY);
@@ -186,15 +186,18 @@ fn every_code_that_may_be_sent_is_echoed() {
 fn closing_has_one_deadline_that_nothing_extends() {
     let start = Instant::now();
     let later = |seconds| start + Duration::from_secs(seconds);
-    let mut connection = facing(Role::Client, Limits::default());
+    let mut connection = facing(Role::Client, Limits::default().ping(None));
     assert_eq!(connection.deadline(|| unreachable!("an open connection does not ask for the time")), None);
     connection.close(normal());
     assert_eq!(connection.deadline(|| start), Some(later(10)));
     receive(&mut connection, [&text("still talking")[..]]);
     receive(&mut connection, [&close(1000, "")[..]]);
     assert_eq!(connection.deadline(|| later(5)), Some(later(10)));
+    assert_eq!(connection.expired(later(9)), None);
+    assert_eq!(connection.expired(later(10)), Some(Expired::Closing));
     connection.transport_ended();
     assert_eq!(connection.deadline(|| later(5)), None);
+    assert_eq!(connection.expired(later(10)), None);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod support;
 
 use bytes::Bytes;
+use sockeye_proto::connection::CannotSend;
 use sockeye_proto::frame::{Header, LengthForm, Opcode};
 use sockeye_proto::{CloseCode, Error, Event, LimitExceeded, Limits, Message, Role, Violation};
 use support::{close, facing, frame, frames, is_refused, receive, sent, sent_close, text};
@@ -226,15 +227,9 @@ fn after_our_close_the_peers_messages_still_count_and_its_bad_frames_still_fail(
     let mut connection = facing(Role::Client, Limits::default());
     connection.close(reason());
     assert_eq!(receive(&mut connection, [&text("on its way")[..]]), [Event::Message(Message::from("on its way"))]);
-    assert_eq!(connection.send(Message::Binary(Bytes::new())), Err(connection_closing()));
+    assert_eq!(connection.send(Message::Binary(Bytes::new())), Err(CannotSend::Closing));
     let events = receive(&mut connection, [&frame(Role::Server, true, Opcode::TEXT, b"")[..]]);
     assert_eq!(events, [Event::Failed(Violation::UnmaskedClientFrame.into())]);
     // One Close was sent, and there is only one.
     assert_eq!(frames(&sent(&mut connection)), [(Opcode::CLOSE, 1000u16.to_be_bytes().to_vec())]);
-}
-
-fn connection_closing() -> sockeye_proto::connection::Closing {
-    let mut closed = facing(Role::Client, Limits::default());
-    closed.transport_ended();
-    closed.send(Message::from("")).unwrap_err()
 }

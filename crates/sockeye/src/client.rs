@@ -14,10 +14,11 @@ use sockeye_proto::handshake::{HandshakeError, Key};
 use sockeye_proto::{Limits, Role};
 use tokio::net::TcpStream;
 
+use crate::budget::Budget;
 use crate::error::{Error, Phase};
 use crate::server::upgraded_transport;
 use crate::websocket::WebSocket;
-use crate::{HEAD_BYTES, HEAD_FIELDS, OPENING, random};
+use crate::random;
 
 /// Opens a WebSocket: await what this returns, or set something on it first.
 ///
@@ -48,7 +49,7 @@ pub fn connect(url: impl Into<String>) -> Connect {
         invalid_header: None,
         offer: Offer::default(),
         limits: Limits::default(),
-        timeout: OPENING,
+        budget: None,
     }
 }
 
@@ -62,7 +63,7 @@ pub struct Connect {
     invalid_header: Option<HandshakeError>,
     offer: Offer,
     limits: Limits,
-    timeout: Duration,
+    budget: Option<Budget>,
 }
 
 impl Connect {
@@ -104,9 +105,14 @@ impl Connect {
         Self { limits: self.limits.message(bytes), ..self }
     }
 
-    /// How long connecting and the opening handshake may take in all. 10 s unless set.
+    /// How long connecting and the opening handshake may take in all; short for [`Limits::opening`].
     pub fn timeout(self, timeout: Duration) -> Self {
-        Self { timeout, ..self }
+        Self { limits: self.limits.opening(timeout), ..self }
+    }
+
+    /// A bound on what all connections that share it hold, besides the limits on each; none unless set.
+    pub fn budget(self, budget: &Budget) -> Self {
+        Self { budget: Some(budget.clone()), ..self }
     }
 
     async fn open(self) -> Result<WebSocket, Error> {
@@ -123,8 +129,8 @@ impl Connect {
         let stream = TcpStream::connect((target.host.as_str(), target.port)).await?;
         stream.set_nodelay(true)?;
         let (mut http, connection) = hyper::client::conn::http1::Builder::new()
-            .max_buf_size(HEAD_BYTES)
-            .max_headers(HEAD_FIELDS)
+            .max_buf_size(self.limits.max_head())
+            .max_headers(self.limits.max_fields())
             .handshake(TokioIo::new(stream))
             .await
             .map_err(http_error)?;
@@ -133,7 +139,8 @@ impl Connect {
         let response = http.send_request(request).await.map_err(http_error)?;
         let agreed = verify(&response, &key, &self.offer)?;
         let transport = upgraded_transport(hyper::upgrade::on(response).await.map_err(http_error)?);
-        Ok(WebSocket::opened(transport, Role::Client, self.limits, self.offer.compression_offered(), agreed))
+        let compression = self.offer.compression_offered();
+        Ok(WebSocket::opened(transport, Role::Client, self.limits, self.budget, compression, agreed))
     }
 }
 
@@ -143,7 +150,7 @@ impl IntoFuture for Connect {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
-            let timeout = self.timeout;
+            let timeout = self.limits.opening_time();
             tokio::time::timeout(timeout, self.open()).await.unwrap_or(Err(Error::Timeout(Phase::Opening)))
         })
     }

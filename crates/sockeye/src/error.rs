@@ -4,7 +4,7 @@ use core::fmt;
 use std::io;
 
 use sockeye_proto::close::InvalidCloseReason;
-use sockeye_proto::connection::Closing;
+use sockeye_proto::connection::CannotSend;
 use sockeye_proto::handshake::HandshakeError;
 use sockeye_proto::{CloseCode, Error as ProtocolError};
 
@@ -28,8 +28,6 @@ pub enum Error {
     Closed,
     /// The caller: this Close frame must not be sent.
     InvalidClose(InvalidCloseReason),
-    /// The caller: a Ping carries at most 125 bytes, and this is how many it was given.
-    PingTooLong(usize),
 }
 
 /// What took too long.
@@ -38,18 +36,65 @@ pub enum Error {
 pub enum Phase {
     /// Connecting and the opening handshake.
     Opening,
+    /// The peer's life: it answered no Ping, and sent nothing else, for as long as [`Limits::pong`](crate::Limits::pong) allows.
+    Keepalive,
     /// The closing handshake.
     Closing,
+    /// Room in the queue, for a `send_timeout`.
+    Sending,
+}
+
+/// Whose error it is, for a caller who wants to decide by that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The network: the connection could not be made, or ended on its way. Trying again may help.
+    Network,
+    /// The peer broke a rule or a limit, or answers with something else than a WebSocket.
+    Peer,
+    /// A deadline passed.
+    Timeout,
+    /// The connection is closing or closed.
+    Closed,
+    /// The caller asked for what cannot be.
+    Caller,
 }
 
 impl Error {
+    /// Whose error it is.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        use HandshakeError::{InvalidHeader, InvalidSubprotocol, ReservedHeader, Url};
+        match self {
+            Self::Io(error) if error.kind() == io::ErrorKind::TimedOut => ErrorKind::Timeout,
+            Self::Io(_) | Self::Aborted => ErrorKind::Network,
+            Self::Timeout(_) => ErrorKind::Timeout,
+            Self::Protocol(_) | Self::Http(_) => ErrorKind::Peer,
+            Self::Closed => ErrorKind::Closed,
+            Self::Handshake(Url(_) | InvalidSubprotocol(_) | InvalidHeader | ReservedHeader(_))
+            | Self::InvalidClose(_) => ErrorKind::Caller,
+            Self::Handshake(_) => ErrorKind::Peer,
+        }
+    }
+
     /// The code that answers the peer (1002, 1007, 1009), or 1006 where the connection just ended.
     #[must_use]
     pub const fn close_code(&self) -> Option<CloseCode> {
         match self {
             Self::Protocol(error) => Some(error.close_code()),
-            Self::Aborted | Self::Io(_) | Self::Timeout(Phase::Closing) => Some(CloseCode::ABNORMAL_CLOSURE),
+            Self::Aborted | Self::Io(_) | Self::Timeout(Phase::Closing | Phase::Keepalive) => Some(CloseCode::ABNORMAL_CLOSURE),
             _ => None,
+        }
+    }
+
+    /// The same error once more, of those that a connection ends with: sender and receiver both learn of it.
+    pub(crate) fn again(&self) -> Self {
+        match self {
+            Self::Io(error) => Self::Io(duplicate(error)),
+            Self::Protocol(error) => Self::Protocol(*error),
+            Self::Timeout(phase) => Self::Timeout(*phase),
+            Self::Closed => Self::Closed,
+            _ => Self::Aborted,
         }
     }
 
@@ -75,9 +120,10 @@ impl fmt::Display for Error {
             Self::InvalidClose(error) => error.fmt(f),
             Self::Http(_) => f.write_str("the server's answer could not be read as HTTP"),
             Self::Timeout(Phase::Opening) => f.write_str("opening the connection took too long"),
+            Self::Timeout(Phase::Keepalive) => f.write_str("the peer has fallen silent: it answered no Ping in time"),
             Self::Timeout(Phase::Closing) => f.write_str("the peer did not finish closing in time"),
+            Self::Timeout(Phase::Sending) => f.write_str("the queue had no room for the message in time"),
             Self::Closed => f.write_str("the connection is closed"),
-            Self::PingTooLong(len) => write!(f, "a Ping of {len} bytes; 125 fit (RFC 6455 §5.5)"),
         }
     }
 }
@@ -89,6 +135,21 @@ impl core::error::Error for Error {
             Self::Http(error) => Some(&**error),
             _ => None,
         }
+    }
+}
+
+/// For code that reads and writes a message as a stream: the error itself is kept as what it stems from.
+impl From<Error> for io::Error {
+    fn from(error: Error) -> Self {
+        let kind = match &error {
+            Error::Io(error) => error.kind(),
+            Error::Aborted => io::ErrorKind::UnexpectedEof,
+            Error::Timeout(_) => io::ErrorKind::TimedOut,
+            Error::Closed => io::ErrorKind::BrokenPipe,
+            Error::Protocol(_) | Error::Http(_) => io::ErrorKind::InvalidData,
+            _ => io::ErrorKind::Other,
+        };
+        Self::new(kind, error)
     }
 }
 
@@ -110,8 +171,13 @@ impl From<InvalidCloseReason> for Error {
     }
 }
 
-impl From<Closing> for Error {
-    fn from(_: Closing) -> Self {
+impl From<CannotSend> for Error {
+    fn from(_: CannotSend) -> Self {
         Self::Closed
     }
+}
+
+/// The same error of the system's once more; one of a layer's own keeps its kind and its words.
+pub(crate) fn duplicate(error: &io::Error) -> io::Error {
+    error.raw_os_error().map_or_else(|| io::Error::new(error.kind(), error.to_string()), io::Error::from_raw_os_error)
 }

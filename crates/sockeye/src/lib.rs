@@ -44,31 +44,44 @@
 #![forbid(unsafe_code)]
 
 mod error;
+mod closed;
+mod budget;
+mod sync;
 mod transport;
 mod buffer;
 mod random;
+mod ahead;
 mod stream;
+mod waiters;
+mod shared;
+mod driven;
+mod receiver;
+mod recv_stream;
+mod sender;
+mod send_stream;
 mod websocket;
+#[cfg(feature = "futures")]
+mod futures;
 mod client;
 mod server;
 
+pub use budget::Budget;
 pub use client::{Connect, connect};
-pub use error::{Error, Phase};
+pub use closed::{Closed, ClosedBy};
+pub use driven::drive;
+pub use error::{Error, ErrorKind, Phase};
+pub use receiver::Receiver;
+pub use recv_stream::RecvStream;
+pub use send_stream::SendStream;
+pub use sender::{Sender, TrySendError};
 pub use server::{HandlerResult, Serve, Upgrade, Upgrader, serve, upgrade};
 pub use sockeye_proto::connection::Prepared;
 pub use sockeye_proto::deflate::Compression;
 pub use sockeye_proto::handshake::{HandshakeError, OriginPolicy, Refusal};
 pub use sockeye_proto::{
-    CloseCode, CloseReason, Error as ProtocolError, LimitExceeded, Limits, Message, Role, Text, Violation,
+    CloseCode, CloseReason, Error as ProtocolError, LimitExceeded, Limits, Message, MessageKind, Role, Text, Violation,
 };
 pub use websocket::WebSocket;
-
-/// The opening handshake: the time it may take, from the connection's first moment.
-const OPENING: core::time::Duration = core::time::Duration::from_secs(10);
-/// The opening handshake: the most bytes of an HTTP head.
-const HEAD_BYTES: usize = 8 << 10;
-/// The opening handshake: the most fields of an HTTP head.
-const HEAD_FIELDS: usize = 128;
 
 /// The examples of the README are compiled with the documentation's.
 #[cfg(doctest)]

@@ -1,8 +1,8 @@
 //! The driver: the protocol of `sockeye-proto` over a transport. The only file that touches socket I/O.
 //!
 //! One function makes progress on a connection, [`Driver::progress`]; whatever is called on a
-//! [`WebSocket`](crate::WebSocket) calls that, and returns once what it waits for has come about. So neither direction can
-//! starve the other, and there is one place to look when something hangs.
+//! [`WebSocket`](crate::WebSocket) or one of its halves calls that, and returns once what it waits for has come about. So
+//! neither direction can starve the other, and there is one place to look when something hangs.
 
 use core::pin::{Pin, pin};
 use core::task::{Context, Poll, Waker, ready};
@@ -11,179 +11,411 @@ use std::time::Instant;
 
 use bytes::{Buf, Bytes, BytesMut};
 use sockeye_proto::close::State;
-use sockeye_proto::connection::Received;
-use sockeye_proto::{CloseCode, CloseReason, Connection, Event, Message};
+use sockeye_proto::connection::{Expired, Incoming, Received, Wanted};
+use sockeye_proto::{CloseCode, CloseReason, Connection, Event, LimitExceeded, Message};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
+use crate::ahead::{Ahead, READ_AHEAD};
+use crate::budget::Share;
 use crate::buffer;
-use crate::error::{Error, Phase};
+use crate::closed::{Closed, ClosedBy};
+use crate::error::{Error, Phase, duplicate};
 use crate::transport::Transport;
+use crate::waiters::Due;
 
 /// All of a connection: the protocol's state, its transport, and what has been received and not yet taken.
 pub(crate) struct Driver {
     pub(crate) connection: Connection,
     transport: Transport,
+    /// What the transport and the timer wake: whoever waits, for as long as the connection lives.
+    waker: Waker,
     /// Bytes read and not yet handed to the connection: they wait until the message before them is taken, so that its
     /// answer is not cut off by what may be wrong with them.
     unparsed: BytesMut,
-    /// A message that nobody has taken yet. Nothing is read while there is one.
-    next: Option<Message>,
+    /// Messages that nobody has taken yet.
+    ahead: Ahead,
+    reading: Reading,
+    /// The rest of the message that is arriving is of no interest: its reader was dropped.
+    skipping: bool,
+    /// The message that is taken in pieces has ended; what is held of it is the rest.
+    pieces_ended: bool,
     /// What the peer's Close frame said.
     pub(crate) peer_reason: Option<CloseReason>,
-    /// What `recv` has to report once there is no message left.
+    /// Who began closing, and with what.
+    began: Option<(ClosedBy, CloseReason)>,
+    pub(crate) closed: Option<Closed>,
+    /// Why the connection ended, if not with a closing handshake, and whether the reader has been told.
     failure: Option<Error>,
-    /// The transport failed: what waits will never be written. Reading goes on, for what the peer sent before.
-    broken: Option<io::Error>,
+    told: bool,
+    /// The transport failed: what waits will never be written. Reading goes on until then, for what the peer sent before.
+    broken: Option<(io::Error, Instant)>,
     /// The transport has taken bytes that it may still hold: TLS and other layers buffer, TCP does not.
     unflushed: bool,
     /// Nothing more can be read.
     read_ended: bool,
     shutting_down: bool,
     timer: Option<Pin<Box<Sleep>>>,
+    share: Option<Share>,
+    /// Nothing is left to do before the transport or the timer wakes.
+    settled: bool,
+    /// Something was written, answered or has ended since the last turn.
+    changed: bool,
+    /// There is room to read ahead again.
+    has_room_again: bool,
 }
 
-/// So many bytes may wait to be written before `send` waits for room.
-const QUEUE: usize = 1 << 20;
-/// So many reads that bring no message before other tasks have their turn.
+/// How the next message will be taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reading {
+    /// Nobody waits for it.
+    Nobody,
+    /// As a whole.
+    Whole,
+    /// In pieces, once it has begun.
+    Start,
+    /// In pieces: it has begun.
+    Pieces,
+    /// Not at all: messages are discarded.
+    Discard,
+}
+
+/// So many reads that bring nothing the caller waits for before other tasks have their turn.
 const TURNS: usize = 32;
 /// So many pieces go into one system call.
 const SLICES: usize = 16;
+/// As many messages as may be read ahead.
+pub(crate) const ANY: usize = usize::MAX;
 
 impl Driver {
     /// `early` are bytes that whoever did the opening handshake has read beyond its end.
-    pub(crate) fn new(transport: Transport, connection: Connection, early: Bytes) -> Self {
+    pub(crate) fn new(
+        transport: Transport,
+        connection: Connection,
+        early: &[u8],
+        waker: Waker,
+        share: Option<Share>,
+    ) -> Self {
         Self {
             connection,
             transport,
+            waker,
             // Copied: hyper's buffer of 8 KiB would stay for the sake of a few bytes, or of none.
-            unparsed: BytesMut::from(&early[..]),
-            next: None,
+            unparsed: BytesMut::from(early),
+            ahead: Ahead::default(),
+            reading: Reading::Nobody,
+            skipping: false,
+            pieces_ended: false,
             peer_reason: None,
+            began: None,
+            closed: None,
             failure: None,
+            told: false,
             broken: None,
             unflushed: false,
             read_ended: false,
             shutting_down: false,
             timer: None,
+            share,
+            settled: false,
+            changed: false,
+            has_room_again: false,
         }
     }
 
-    /// Waits for the next message, or the end.
-    pub(crate) fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Error>> {
-        self.poll_until(cx, |driver| match driver.next.take() {
-            Some(message) => Some(Ok(Some(message))),
-            None => driver.has_ended().then(|| driver.failure.take().map_or(Ok(None), Err)),
+    // --- what callers wait for ---
+
+    /// The next message, or the end, if either has come.
+    pub(crate) fn take_message(&mut self) -> Option<Result<Option<Message>, Error>> {
+        let was_full = self.is_full();
+        if let Some(message) = self.ahead.take() {
+            self.has_room_again |= was_full;
+            self.settled = false;
+            return Some(Ok(Some(message)));
+        }
+        self.take_end()
+    }
+
+    /// The end, once it has come: why, the first time, if it was no closing handshake.
+    fn take_end<T>(&mut self) -> Option<Result<Option<T>, Error>> {
+        self.has_ended().then(|| match core::mem::replace(&mut self.told, true) {
+            false => self.ended().map(|()| None),
+            true => Ok(None),
         })
     }
 
-    /// Waits until the queue has room for another message.
-    pub(crate) fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        self.poll_until(cx, |driver| match driver.check_writable() {
-            Ok(()) => (driver.connection.queued() < QUEUE).then_some(Ok(())),
-            Err(error) => Some(Err(error)),
-        })
+    /// Whether the reader knows of the end.
+    #[cfg(feature = "futures")]
+    pub(crate) const fn is_told(&self) -> bool {
+        self.told
     }
 
-    /// Waits until everything queued is written.
-    pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        self.poll_until(cx, |driver| match driver.check_writable() {
-            _ if !driver.has_unwritten() => Some(Ok(())),
-            Ok(()) => None,
-            Err(error) => Some(Err(error)),
-        })
+    /// The reader knows of the end, by other ways than `recv`.
+    pub(crate) const fn tell(&mut self) {
+        self.told = true;
     }
 
-    /// Waits for the end of the closing handshake and of the transport, and discards messages meanwhile.
-    pub(crate) fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        self.poll_until(cx, |driver| {
-            driver.next = None;
-            driver.has_ended().then(|| driver.failure.take().map_or(Ok(()), Err))
-        })
+    /// How the connection has ended, for one who waited for that.
+    pub(crate) fn ended(&self) -> Result<(), Error> {
+        self.failure.as_ref().map_or(Ok(()), |error| Err(error.again()))
     }
 
-    /// Makes progress until there is what the caller looks for.
-    fn poll_until<T>(&mut self, cx: &mut Context<'_>, mut look: impl FnMut(&mut Self) -> Option<T>) -> Poll<T> {
+    /// The message that has begun to arrive.
+    pub(crate) fn begun(&self) -> Option<Incoming> {
+        self.connection.incoming().filter(|_| !self.skipping)
+    }
+
+    /// The next piece of the message that has begun, or its end.
+    pub(crate) fn take_piece(&mut self) -> Option<Result<Option<Bytes>, Error>> {
+        loop {
+            let piece = self.connection.take_piece();
+            if !piece.is_empty() {
+                self.settled = false;
+                return Some(Ok(Some(piece)));
+            }
+            if self.pieces_ended {
+                self.pieces_ended = false;
+                self.reading = Reading::Nobody;
+                return Some(Ok(None));
+            }
+            if !self.inflate_on() && self.connection.incoming().is_none_or(|incoming| incoming.held == 0) {
+                return self.has_ended().then(|| Err(self.ended().err().unwrap_or(Error::Aborted)));
+            }
+        }
+    }
+
+    /// Whether there is room in the queue for a message of this length, or an error for one who waits in vain.
+    pub(crate) fn room(&self, len: usize) -> Option<Result<(), Error>> {
+        if let Err(error) = self.check_writable() {
+            return Some(Err(error));
+        }
+        let queued = self.connection.queued();
+        let fits = queued.saturating_add(len) <= self.connection.limits().max_queue()
+            && self.share.as_ref().is_none_or(|share| !share.budget().is_exceeded());
+        // One that is larger than the queue goes alone.
+        (queued == 0 || fits).then_some(Ok(()))
+    }
+
+    /// Whether all that was accepted up to a position is with the system's network stack, or never will be.
+    pub(crate) fn flushed(&self, position: u64) -> Option<Result<(), Error>> {
+        if self.connection.is_written(position) && !self.unflushed {
+            return Some(Ok(()));
+        }
+        match &self.broken {
+            Some((error, _)) => Some(Err(Error::Io(duplicate(error)))),
+            None => self.has_ended().then_some(Err(Error::Closed)),
+        }
+    }
+
+    /// Whether anything of ours has not left yet.
+    pub(crate) fn has_unwritten(&self) -> bool {
+        self.connection.has_outgoing() || self.unflushed
+    }
+
+    /// Whether writing can still succeed.
+    pub(crate) const fn is_broken(&self) -> bool {
+        self.broken.is_some()
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.connection.state() == State::Closed
+    }
+
+    /// An error for the caller who wants something sent that never will be.
+    pub(crate) fn check_writable(&self) -> Result<(), Error> {
+        match &self.broken {
+            Some((error, _)) => Err(Error::Io(duplicate(error))),
+            None if self.connection.state() != State::Open => Err(Error::Closed),
+            None => Ok(()),
+        }
+    }
+
+    /// How many messages wait to be taken.
+    pub(crate) fn ahead(&self) -> usize {
+        self.ahead.len()
+    }
+
+    // --- what callers want ---
+
+    pub(crate) const fn reading(&self) -> Reading {
+        self.reading
+    }
+
+    /// Says how the next message will be taken. What has come of it by now is skipped if it was taken in pieces and will
+    /// not be any more.
+    pub(crate) fn read_as(&mut self, reading: Reading) {
+        if self.reading == reading || self.reading == Reading::Discard {
+            return;
+        }
+        if self.reading == Reading::Pieces {
+            self.skipping = !self.pieces_ended;
+            self.pieces_ended = false;
+            drop(self.connection.take_piece());
+        }
+        self.reading = reading;
+        self.settled = false;
+        if reading == Reading::Discard {
+            self.ahead = Ahead::default();
+            self.has_room_again = true;
+        }
+    }
+
+    /// Messages are taken again, after they were discarded for a while.
+    pub(crate) fn read_again(&mut self) {
+        self.reading = Reading::Nobody;
+    }
+
+    /// Begins the closing handshake, unless it has begun.
+    pub(crate) fn close(&mut self, reason: CloseReason) {
+        if self.connection.state() == State::Open {
+            self.began = Some((ClosedBy::Us, reason.clone()));
+        }
+        self.connection.close(reason);
+        self.settled = false;
+        // Nobody can send any more: those who wait for it are to know.
+        self.changed = true;
+    }
+
+    /// Nobody will call again: says Close 1001, and writes what can be written without waiting.
+    pub(crate) fn abandon(&mut self) {
+        if self.connection.state() == State::Open {
+            self.close(CloseReason::new(CloseCode::GOING_AWAY, "").expect("it may be sent"));
+        }
+        self.read_as(Reading::Discard);
+        self.write();
+    }
+
+    // --- progress ---
+
+    /// Makes progress until there is what the caller looks for. At most `goal` messages are to wait to be taken then.
+    pub(crate) fn run<T>(
+        &mut self,
+        cx: &Context<'_>,
+        goal: usize,
+        mut look: impl FnMut(&mut Self) -> Option<T>,
+    ) -> Poll<T> {
         for _ in 0..TURNS {
             if let Some(found) = look(self) {
                 return Poll::Ready(found);
             }
-            ready!(self.progress(cx));
+            ready!(self.progress(goal));
         }
         // Control frames or discarded messages without end: the other tasks of this thread have their turn.
         cx.waker().wake_by_ref();
         Poll::Pending
     }
 
-    /// The one function that makes progress: writes what waits, reads what has come, hands it to the protocol, and keeps
-    /// the deadline. Ready when something has changed, so that the caller looks again for what it waits for.
-    fn progress(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let (waited, worked) = (self.has_unwritten(), self.broken.is_none());
-        self.write(cx);
+    /// Makes all the progress that can be made without waiting.
+    pub(crate) fn settle(&mut self, cx: &Context<'_>) {
+        // Whoever was polled a moment ago may have done it.
+        if !self.settled && !self.has_ended() {
+            let _ = self.run(cx, ANY, |driver| driver.has_ended().then_some(()));
+        }
+        self.settled = false;
+    }
+
+    /// The one function that makes progress: takes apart what has been read, writes what waits, reads what has come, and
+    /// keeps the deadlines. Ready when something has changed, so that the caller looks again for what it waits for.
+    pub(crate) fn progress(&mut self, goal: usize) -> Poll<()> {
+        self.settled = false;
+        if self.parse(goal) {
+            return Poll::Ready(());
+        }
+        let before = (self.has_unwritten(), self.is_broken());
+        self.write();
         self.notice_end();
-        let breaks = worked && self.broken.is_some();
-        if self.has_ended() || breaks || (waited && !self.has_unwritten()) {
+        if self.has_ended() || before != (self.has_unwritten(), self.is_broken()) {
+            self.changed = true;
             return Poll::Ready(());
         }
         // Before reading: a peer that floods a closing connection must not keep us from looking at the clock.
-        if self.poll_deadline(cx).is_ready() {
+        let closing = self.is_broken() || self.connection.state() != State::Open;
+        if closing && self.poll_timer().is_ready() {
             return Poll::Ready(());
         }
-        if self.next.is_some() || self.read_ended {
-            return Poll::Pending;
+        if !self.read_ended {
+            if !self.wants_more(goal) || !self.unparsed.is_empty() || self.connection.is_held_back() {
+                // It is we who do not listen.
+                self.connection.hold_back();
+            } else if self.read(goal).is_ready() {
+                return Poll::Ready(());
+            } else {
+                self.settled = true;
+            }
         }
-        ready!(self.read(cx));
-        if self.next.is_some() {
-            // A Ping that came with it is answered now: the caller may not call again for long.
-            self.write(cx);
-        }
-        Poll::Ready(())
+        // After reading: a peer is silent only if nothing of it has arrived.
+        if closing { Poll::Pending } else { self.poll_timer() }
     }
 
     /// Writes until nothing waits or the transport takes no more; then ends the writing side, if it is time to.
-    fn write(&mut self, cx: &mut Context<'_>) {
+    pub(crate) fn write(&mut self) {
+        let mut cx = Context::from_waker(&self.waker);
         while self.broken.is_none() && self.connection.has_outgoing() {
             let mut slices = [IoSlice::new(&[]); SLICES];
             let count = self.connection.outgoing(&mut slices);
-            match Pin::new(&mut self.transport).poll_write_vectored(cx, &slices[..count]) {
+            match Pin::new(&mut self.transport).poll_write_vectored(&mut cx, &slices[..count]) {
                 Poll::Pending => return,
-                Poll::Ready(Ok(0)) => self.broken = Some(io::ErrorKind::WriteZero.into()),
+                Poll::Ready(Ok(0)) => self.broken = Some((io::ErrorKind::WriteZero.into(), now())),
                 Poll::Ready(Ok(written)) => {
-                    self.connection.written(written);
+                    self.connection.written(written, now);
                     self.unflushed = true;
                 }
-                Poll::Ready(Err(error)) => self.broken = Some(error),
+                Poll::Ready(Err(error)) => self.broken = Some((error, now())),
             }
         }
         if self.unflushed {
-            match Pin::new(&mut self.transport).poll_flush(cx) {
+            match Pin::new(&mut self.transport).poll_flush(&mut cx) {
                 Poll::Pending => return,
-                Poll::Ready(Ok(())) => self.unflushed = false,
+                Poll::Ready(Ok(())) => {
+                    self.unflushed = false;
+                    self.changed = true;
+                }
                 Poll::Ready(Err(error)) => {
-                    self.broken.get_or_insert(error);
+                    self.broken.get_or_insert_with(|| (error, now()));
                 }
             }
         }
         self.shutting_down |= self.connection.wants_shutdown();
-        if self.shutting_down && Pin::new(&mut self.transport).poll_shutdown(cx).is_ready() {
+        if self.shutting_down && Pin::new(&mut self.transport).poll_shutdown(&mut cx).is_ready() {
             self.shutting_down = false;
         }
     }
 
-    /// Reads once, and takes what came apart.
-    fn read(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if !self.unparsed.is_empty() {
-            let mut bytes = core::mem::take(&mut self.unparsed);
-            let parsed = self.receive(&mut bytes);
-            bytes.advance(parsed);
-            if !bytes.is_empty() {
-                self.unparsed = bytes;
-            }
-            return Poll::Ready(());
+    /// Takes apart what has been read before. Whether that has changed anything.
+    fn parse(&mut self, goal: usize) -> bool {
+        self.choose();
+        if !self.wants_more(goal) {
+            return false;
         }
+        if self.unparsed.is_empty() {
+            return self.inflate_on();
+        }
+        let mut bytes = core::mem::take(&mut self.unparsed);
+        let taken = self.receive(&mut bytes, goal);
+        bytes.advance(taken);
+        if !bytes.is_empty() {
+            self.unparsed = bytes;
+        }
+        taken > 0
+    }
+
+    /// Takes what a compressed message has inflated to beyond what could be held before. Whether that has ended it.
+    fn inflate_on(&mut self) -> bool {
+        if self.connection.incoming().is_none_or(|incoming| !incoming.compressed) {
+            return false;
+        }
+        let Received { event, .. } = self.connection.receive(&mut []);
+        let ended = event.is_some();
+        self.take_event(event);
+        ended
+    }
+
+    /// Reads once, and takes what came apart.
+    fn read(&mut self, goal: usize) -> Poll<()> {
         if let Some(mut landing) = self.connection.landing() {
             // A large payload: what is left of it is read to where it will stay.
-            let read = ready!(pin!(self.transport.read_buf(&mut landing)).poll(cx));
+            let mut cx = Context::from_waker(&self.waker);
+            let read = ready!(pin!(self.transport.read_buf(&mut landing)).poll(&mut cx));
             if self.took(read) {
                 let event = self.connection.landed();
                 self.take_event(event);
@@ -192,10 +424,11 @@ impl Driver {
         }
         buffer::lend(|buffer| {
             let mut buffer = ReadBuf::new(buffer);
-            let read = ready!(Pin::new(&mut self.transport).poll_read(cx, &mut buffer));
+            let mut cx = Context::from_waker(&self.waker);
+            let read = ready!(Pin::new(&mut self.transport).poll_read(&mut cx, &mut buffer));
             let bytes = buffer.filled_mut();
             if self.took(read.map(|()| bytes.len())) {
-                let parsed = self.receive(bytes);
+                let parsed = self.receive(bytes, goal);
                 self.unparsed.extend_from_slice(&bytes[parsed..]);
             }
             Poll::Ready(())
@@ -206,34 +439,93 @@ impl Driver {
     fn took(&mut self, read: io::Result<usize>) -> bool {
         match read {
             Ok(0) => self.read_ended = true,
-            Ok(_) => return true,
+            Ok(_) => {
+                self.account();
+                return true;
+            }
             Err(error) => {
                 self.read_ended = true;
                 // A reset after the closing handshake is one way to end; `notice_end` knows.
-                self.broken.get_or_insert(error);
+                self.broken.get_or_insert_with(|| (error, now()));
             }
         }
         false
     }
 
-    /// Hands bytes to the protocol until they are used up or have given a message. Returns how many it took.
-    fn receive(&mut self, bytes: &mut [u8]) -> usize {
-        let mut parsed = 0;
-        while parsed < bytes.len() && self.next.is_none() {
-            let Received { consumed, event, .. } = self.connection.receive(&mut bytes[parsed..]);
-            parsed += consumed;
+    /// Hands bytes to the protocol as long as messages are wanted. Returns how many it took.
+    fn receive(&mut self, bytes: &mut [u8], goal: usize) -> usize {
+        let mut taken = 0;
+        while taken < bytes.len() && self.wants_more(goal) {
+            let Received { consumed, event, .. } = self.connection.receive(&mut bytes[taken..]);
+            taken += consumed;
+            let held_back = consumed == 0 && event.is_none();
             self.take_event(event);
+            if held_back && !self.drops_pieces() {
+                break;
+            }
         }
-        parsed
+        taken
     }
 
     fn take_event(&mut self, event: Option<Event>) {
         match event {
-            Some(Event::Message(message)) => self.next = Some(message),
-            Some(Event::Close(reason)) => self.peer_reason = Some(reason),
-            Some(Event::Failed(error)) => self.failure = Some(Error::Protocol(error)),
+            Some(Event::Message(message)) if self.reading != Reading::Discard => self.ahead.push(message),
+            Some(Event::MessageEnd) => {
+                self.pieces_ended = true;
+                if self.drops_pieces() {
+                    self.pieces_ended = false;
+                    self.skipping = false;
+                }
+            }
+            Some(Event::Close(reason)) => {
+                self.began.get_or_insert_with(|| (ClosedBy::Peer, reason.clone()));
+                self.peer_reason = Some(reason);
+                self.changed = true;
+            }
+            Some(Event::Failed(error)) => self.failed(error),
+            Some(Event::Pong(payload)) => self.changed |= self.connection.answer(&payload, now()).is_some(),
             _ => {}
         }
+    }
+
+    /// The peer broke a rule or a limit, and our Close is on its way.
+    fn failed(&mut self, error: sockeye_proto::Error) {
+        let reason = CloseReason::new(error.close_code(), "").expect("our codes may be sent");
+        self.began.get_or_insert((ClosedBy::Us, reason));
+        self.failure = Some(Error::Protocol(error));
+        self.changed = true;
+    }
+
+    /// Whether pieces of the message that is arriving are thrown away; if so, what is held of it is.
+    fn drops_pieces(&mut self) -> bool {
+        let drops = self.skipping || self.reading == Reading::Discard;
+        if drops {
+            drop(self.connection.take_piece());
+        }
+        drops
+    }
+
+    /// Tells the protocol how the next message is wanted: while nobody waits for it, only a little is held, and nothing is
+    /// judged by how large it will be.
+    fn choose(&mut self) {
+        let window = match self.reading {
+            Reading::Whole if !self.skipping => None,
+            Reading::Nobody if !self.skipping => Some(READ_AHEAD.saturating_sub(self.ahead.cost())),
+            _ => Some(READ_AHEAD),
+        };
+        let event = self.connection.want(window.map_or(Wanted::Whole, |window| Wanted::Pieces { window }));
+        self.take_event(event);
+        if self.skipping || self.reading == Reading::Discard {
+            self.drops_pieces();
+        }
+    }
+
+    fn wants_more(&self, goal: usize) -> bool {
+        self.ahead.len() < goal && !self.is_full()
+    }
+
+    const fn is_full(&self) -> bool {
+        self.ahead.cost() >= READ_AHEAD
     }
 
     /// Ends the connection once nothing more can come and nothing more can be written.
@@ -245,70 +537,97 @@ impl Driver {
         }
     }
 
-    /// Waits for the closing deadline, where there is one. A transport that can no longer be written to is closing, too,
-    /// whatever the protocol says.
-    fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let deadline = match self.connection.deadline(Instant::now) {
-            None if self.broken.is_none() => return Poll::Pending,
-            deadline => deadline,
+    /// Keeps the deadlines with one timer, which is set again only once it has fired, or would fire too late.
+    fn poll_timer(&mut self) -> Poll<()> {
+        // A transport that can no longer be written to is closing, too, whatever the protocol says.
+        let given_up = self.broken.as_ref().map(|(_, since)| *since + self.connection.limits().closing_time());
+        let kept = self.connection.deadline(now);
+        let Some(deadline) = given_up.into_iter().chain(kept).min() else {
+            return Poll::Pending;
         };
-        let timer = self.timer.get_or_insert_with(|| {
-            let deadline = deadline.unwrap_or_else(|| Instant::now() + self.connection.limits().closing_time());
-            Box::pin(tokio::time::sleep_until(deadline.into()))
-        });
-        ready!(timer.as_mut().poll(cx));
-        self.end(Some(Error::Timeout(Phase::Closing)));
+        if let Some(timer) = &self.timer
+            && !timer.is_elapsed()
+            && timer.deadline() <= deadline.into()
+        {
+            return Poll::Pending;
+        }
+        let timer = match &mut self.timer {
+            Some(timer) => {
+                timer.as_mut().reset(deadline.into());
+                timer
+            }
+            None => self.timer.insert(Box::pin(tokio::time::sleep_until(deadline.into()))),
+        };
+        ready!(timer.as_mut().poll(&mut Context::from_waker(&self.waker)));
+        let now = now();
+        if given_up.is_some_and(|deadline| deadline <= now) {
+            self.end(Some(Error::Timeout(Phase::Closing)));
+            return Poll::Ready(());
+        }
+        match self.connection.expired(now) {
+            Some(Expired::Pong) => self.end(Some(Error::Timeout(Phase::Keepalive))),
+            Some(_) => self.end(Some(Error::Timeout(Phase::Closing))),
+            // A Ping may be due.
+            None => {}
+        }
         Poll::Ready(())
     }
 
     fn end(&mut self, timeout: Option<Error>) {
         let lost = self.connection.has_unsent_messages();
-        match self.connection.transport_ended() {
-            // `failure` says why.
-            State::Failed => {}
-            // Clean: both Close frames went their way, and what was accepted before ours.
-            State::Exchanged if !lost => {}
-            _ => {
-                let broken = self.broken.as_ref().map(|error| Error::Io(duplicate(error)));
-                self.failure = timeout.or(broken).or(Some(Error::Aborted));
-            }
+        let ended_in = self.connection.transport_ended();
+        // Both Close frames went their way, and what was accepted before ours.
+        let clean = ended_in == State::Exchanged && !lost;
+        // A connection that was failed has said why.
+        if !clean && ended_in != State::Failed {
+            let broken = self.broken.as_ref().map(|(error, _)| Error::Io(duplicate(error)));
+            self.failure = timeout.or(broken).or(Some(Error::Aborted));
         }
+        let (by, reason) = self.began.take().map_or((ClosedBy::Nobody, None), |(by, reason)| (by, Some(reason)));
+        self.closed = Some(Closed::new(by, reason, clean));
         self.unflushed = false;
         self.transport = Transport::Ended;
         self.timer = None;
         self.unparsed = BytesMut::new();
+        self.changed = true;
     }
 
-    /// Whether anything of ours has not left yet.
-    fn has_unwritten(&self) -> bool {
-        self.connection.has_outgoing() || self.unflushed
+    /// Takes note of the memory held, where there is a budget, and fails the connection if that is exceeded by what its
+    /// peer sends.
+    pub(crate) fn account(&mut self) {
+        let Some(share) = &mut self.share else {
+            return;
+        };
+        let received = self.connection.held() + self.unparsed.len() + self.ahead.cost();
+        share.set(received + self.connection.queued());
+        if share.budget().is_exceeded() && self.connection.held() > 0 && self.connection.state().reads() {
+            let error = LimitExceeded::Budget { limit: share.budget().limit() }.into();
+            self.connection.fail(error);
+            self.failed(error);
+        }
     }
 
-    fn has_ended(&self) -> bool {
-        self.connection.state() == State::Closed
-    }
-
-    /// An error for the caller who waits for something to be written that never will be.
-    fn check_writable(&self) -> Result<(), Error> {
-        match &self.broken {
-            Some(error) => Err(Error::Io(duplicate(error))),
-            None if self.has_ended() => Err(Error::Closed),
-            None => Ok(()),
+    /// Whose wait is over.
+    pub(crate) fn due(&mut self) -> Due {
+        let ended = self.has_ended();
+        let reader = match self.reading {
+            Reading::Start => self.begun().is_some(),
+            Reading::Pieces => self.pieces_ended || self.begun().is_some_and(|begun| begun.held > 0),
+            _ => false,
+        };
+        let in_vain = self.check_writable().is_err();
+        let in_message = in_vain || self.connection.queued() < self.connection.limits().max_queue();
+        Due {
+            reader: ended || reader || !self.ahead.is_empty(),
+            in_message,
+            line: in_vain || (in_message && !self.connection.in_fragments()),
+            watchers: core::mem::take(&mut self.changed),
+            task: core::mem::take(&mut self.has_room_again),
         }
     }
 }
 
-/// Nobody will call again: says Close 1001 if that needs no waiting.
-impl Drop for Driver {
-    fn drop(&mut self) {
-        if self.connection.state() == State::Open {
-            self.connection.close(CloseReason::new(CloseCode::GOING_AWAY, "").expect("it may be sent"));
-            self.write(&mut Context::from_waker(Waker::noop()));
-        }
-    }
-}
-
-/// The same error once more: both the sender and the receiver learn of it.
-fn duplicate(error: &io::Error) -> io::Error {
-    error.raw_os_error().map_or_else(|| io::Error::new(error.kind(), error.to_string()), io::Error::from_raw_os_error)
+/// The time, by tokio's clock, which tests can stop.
+pub(crate) fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
 }

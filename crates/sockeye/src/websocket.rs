@@ -1,30 +1,43 @@
-//! The WebSocket people hold: a handle to a [`Driver`], whose methods are the whole interface.
+//! The WebSocket people hold: both halves of a connection in one value.
 
 use core::fmt;
-use core::future::poll_fn;
-use core::task::ready;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use core::time::Duration;
+use std::sync::Arc;
 
 use bytes::Bytes;
-use sockeye_proto::close::State;
-use sockeye_proto::connection::{Closing, ControlPayload, Prepared};
+use sockeye_proto::connection::Prepared;
 use sockeye_proto::deflate::Compression;
 use sockeye_proto::handshake::Agreed;
-use sockeye_proto::{CloseCode, CloseReason, Connection, Limits, Message, Role, Text};
+use sockeye_proto::{CloseCode, CloseReason, Connection, Limits, Message, MessageKind, Role, Text};
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use crate::budget::Budget;
+use crate::closed::Closed;
 use crate::error::Error;
 use crate::random;
-use crate::stream::Driver;
+use crate::receiver::Receiver;
+use crate::recv_stream::RecvStream;
+use crate::send_stream::SendStream;
+use crate::sender::{Sender, TrySendError};
+use crate::shared::{Handle, Shared};
+use crate::stream::Reading;
 use crate::transport::Transport;
 
 /// A WebSocket connection, client's or server's end, over whatever transport.
 ///
-/// What arrives is read while a method of it is awaited: that is when Pings are answered and a Close is noticed. A
-/// `WebSocket` that is dropped while open says Close 1001 if that needs no waiting, and ends the transport; one that a
-/// server's handler drops stays open until the handler ends, which closes it with 1000 or 1011.
+/// It sends and receives itself; [`sender`](Self::sender) gives handles to send with from other tasks, and
+/// [`split`](Self::split) takes it apart.
+///
+/// What arrives is read while a method of it or of a [`Sender`] is awaited, and all the time in a [driven](crate::drive)
+/// future, as a server's handler is: that is when Pings are answered and a Close is noticed. What `send` has accepted is
+/// written in any case. A `WebSocket` that is dropped while open says Close 1001 if that needs no waiting, and ends the
+/// transport; one that a server's handler drops stays open until the handler ends, which closes it with 1000 or 1011.
+///
+/// # Panics
+/// Its methods keep deadlines by tokio's timer: outside a tokio runtime that has one they panic.
 pub struct WebSocket {
-    shared: Arc<Mutex<Driver>>,
+    sender: Sender,
+    receiver: Receiver,
     subprotocol: Option<String>,
 }
 
@@ -36,14 +49,14 @@ impl WebSocket {
     ///
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), sockeye::Error> {
     /// let (near, far) = tokio::io::duplex(1024);
-    /// let mut client = WebSocket::from_stream(near, Role::Client, Limits::default());
+    /// let client = WebSocket::from_stream(near, Role::Client, Limits::default());
     /// let mut server = WebSocket::from_stream(far, Role::Server, Limits::default());
     /// client.send("你好").await?;
     /// assert_eq!(server.recv().await?, Some(Message::from("你好")));
     /// # Ok(()) }
     /// ```
     pub fn from_stream(stream: impl AsyncRead + AsyncWrite + Send + 'static, role: Role, limits: Limits) -> Self {
-        Self::new(Transport::Other(Box::pin(stream)), connection(role, limits), Bytes::new(), None)
+        Self::new(Transport::Other(Box::pin(stream)), connection(role, limits), &[], None, None)
     }
 
     /// A WebSocket as its opening handshake has agreed. `early` are bytes that whoever did it has read beyond its end.
@@ -51,6 +64,7 @@ impl WebSocket {
         (transport, early): (Transport, Bytes),
         role: Role,
         limits: Limits,
+        budget: Option<Budget>,
         compression: &Compression,
         agreed: Agreed,
     ) -> Self {
@@ -58,99 +72,156 @@ impl WebSocket {
         if let Some(params) = agreed.compression {
             connection = connection.with_compression(compression, params);
         }
-        Self::new(transport, connection, early, agreed.subprotocol)
+        Self::new(transport, connection, &early, budget, agreed.subprotocol)
     }
 
-    fn new(transport: Transport, connection: Connection, early: Bytes, subprotocol: Option<String>) -> Self {
-        let driver = Driver::new(transport, connection, early);
-        Self { shared: Arc::new(Mutex::new(driver)), subprotocol }
+    fn new(
+        transport: Transport,
+        connection: Connection,
+        early: &[u8],
+        budget: Option<Budget>,
+        subprotocol: Option<String>,
+    ) -> Self {
+        let handle = Handle::new(Shared::new(transport, connection, early, budget));
+        Self { sender: Sender::new(handle.clone()), receiver: Receiver { handle }, subprotocol }
     }
+
+    // --- receiving ---
 
     /// Waits for the next message.
     ///
-    /// `None` is the end: the closing handshake is done, [`close_reason`](Self::close_reason) has what the peer said.
+    /// `None` is the end: the closing handshake is done; [`close_reason`](Self::close_reason) has what the peer said, and
+    /// [`closed`](Self::closed) how it came about.
     ///
     /// # Errors
-    /// [`Error::Protocol`] when the peer broke a rule or a limit, [`Error::Aborted`] or [`Error::Io`] when the
-    /// connection ended without a Close. Messages that came before it are given first; after it comes `None`.
+    /// [`Error::Protocol`] when the peer broke a rule or a limit; [`Error::Aborted`], [`Error::Io`] or [`Error::Timeout`]
+    /// when the connection ended without a closing handshake. Messages that came before it are given first; after it
+    /// comes `None`.
     ///
     /// # Cancel safety
     /// Dropping the future loses nothing: what was received stays for the next call.
     pub async fn recv(&mut self) -> Result<Option<Message>, Error> {
-        poll_fn(|cx| self.lock().poll_recv(cx)).await
+        self.receiver.recv().await
     }
 
-    /// Sends a message, in one frame, compressed where that was agreed on and makes it smaller. `Ok` says that all of it
-    /// is with the system's network stack.
+    /// Waits for the next message to begin, and gives it as a stream, whatever its size: see [`RecvStream`]. `None` is
+    /// the end, as for [`recv`](Self::recv).
     ///
     /// # Errors
-    /// [`Error::Closed`] once a Close has been sent or received; [`Error::Io`] when writing fails.
+    /// As for [`recv`](Self::recv).
     ///
     /// # Cancel safety
-    /// Dropping the future leaves the message queued whole, or not at all if it was still waiting for the queue, of 1 MiB,
-    /// to have room. What is queued is written by whatever is called next.
-    pub async fn send(&mut self, message: impl Into<Message>) -> Result<(), Error> {
-        let message = message.into();
-        self.send_by(|connection| connection.send(message)).await
+    /// Dropping the future loses nothing. Dropping the stream skips what is left of its message.
+    pub async fn recv_stream(&mut self) -> Result<Option<RecvStream<'_>>, Error> {
+        self.receiver.recv_stream().await
     }
 
-    /// Sends a message that is never compressed: one that holds a secret beside what others may have chosen, whose size
-    /// would tell (RFC 7692 §8). Otherwise it is [`send`](Self::send).
+    // --- sending ---
+
+    /// Sends a message, in one frame, compressed where that was agreed on and makes it smaller. `Ok` says that it is
+    /// accepted, and will be written without any further call: [`Sender::send`] has it all.
     ///
     /// # Errors
-    /// As [`send`](Self::send).
+    /// [`Error::Closed`] once a Close has been sent or received; [`Error::Io`] when writing has failed.
     ///
     /// # Cancel safety
-    /// As [`send`](Self::send).
-    pub async fn send_uncompressed(&mut self, message: impl Into<Message>) -> Result<(), Error> {
-        let message = message.into();
-        self.send_by(|connection| connection.send_uncompressed(message)).await
+    /// Dropping the future before it is ready queues nothing.
+    pub async fn send(&self, message: impl Into<Message>) -> Result<(), Error> {
+        self.sender.send(message).await
     }
 
-    /// Sends a message that goes to many: it is framed, and compressed, once for all connections of a server that compress
-    /// alike, and shared.
+    /// Sends a message that is never compressed, for one that holds a secret: see [`Sender::send_uncompressed`].
     ///
     /// # Errors
     /// As [`send`](Self::send).
     ///
     /// # Cancel safety
     /// As [`send`](Self::send).
-    pub async fn send_prepared(&mut self, prepared: &Prepared) -> Result<(), Error> {
-        self.send_by(|connection| connection.send_prepared(prepared)).await
+    pub async fn send_uncompressed(&self, message: impl Into<Message>) -> Result<(), Error> {
+        self.sender.send_uncompressed(message).await
     }
 
-    /// Waits for room, queues, and waits until all that is queued is written.
-    async fn send_by(&self, queue: impl FnOnce(&mut Connection) -> Result<(), Closing>) -> Result<(), Error> {
-        let mut queue = Some(queue);
-        poll_fn(|cx| {
-            let mut driver = self.lock();
-            if queue.is_some() {
-                ready!(driver.poll_room(cx))?;
-            }
-            if let Some(queue) = queue.take() {
-                queue(&mut driver.connection)?;
-            }
-            driver.poll_flush(cx)
-        })
-        .await
-    }
-
-    /// Sends a Ping with at most 125 bytes of payload. The peer answers it with a Pong, if it lives.
+    /// Sends a message that goes to many: see [`Sender::send_prepared`].
     ///
     /// # Errors
-    /// [`Error::PingTooLong`]; else as [`send`](Self::send).
+    /// As [`send`](Self::send).
     ///
     /// # Cancel safety
-    /// Dropping the future after its first poll leaves the Ping queued.
-    pub async fn ping(&mut self, payload: impl AsRef<[u8]>) -> Result<(), Error> {
-        let payload = payload.as_ref();
-        let payload = ControlPayload::new(payload).ok_or(Error::PingTooLong(payload.len()))?;
-        self.lock().connection.ping(payload)?;
-        poll_fn(|cx| self.lock().poll_flush(cx)).await
+    /// As [`send`](Self::send).
+    pub async fn send_prepared(&self, prepared: &Prepared) -> Result<(), Error> {
+        self.sender.send_prepared(prepared).await
     }
 
-    /// Closes the connection: sends Close, waits for the peer's and for the end of the transport, at most for
-    /// [`Limits::closing`] in all. Messages that arrive meanwhile are discarded.
+    /// Queues a message without writing it: see [`Sender::feed`].
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    ///
+    /// # Cancel safety
+    /// As [`send`](Self::send).
+    pub async fn feed(&self, message: impl Into<Message>) -> Result<(), Error> {
+        self.sender.feed(message).await
+    }
+
+    /// Waits until all that was accepted so far is with the system's network stack.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when writing failed, [`Error::Closed`] when the connection ended before.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves what is queued in the queue.
+    pub async fn flush(&self) -> Result<(), Error> {
+        self.sender.flush().await
+    }
+
+    /// Sends a message if it can be queued now; never waits: see [`Sender::try_send`].
+    ///
+    /// # Errors
+    /// [`TrySendError`], with the message.
+    pub fn try_send(&self, message: impl Into<Message>) -> Result<(), TrySendError> {
+        self.sender.try_send(message)
+    }
+
+    /// Sends a message, and waits at most so long for the queue to have room: see [`Sender::send_timeout`].
+    ///
+    /// # Errors
+    /// [`Error::Timeout`] with nothing queued; else as [`send`](Self::send).
+    ///
+    /// # Cancel safety
+    /// As [`send`](Self::send).
+    pub async fn send_timeout(&self, message: impl Into<Message>, timeout: Duration) -> Result<(), Error> {
+        self.sender.send_timeout(message, timeout).await
+    }
+
+    /// Begins a message that is sent as it is written, in as many frames as it takes: see [`SendStream`].
+    #[must_use = "nothing is sent before it is written to"]
+    pub fn send_stream(&self, kind: MessageKind) -> SendStream<'_> {
+        self.sender.send_stream(kind)
+    }
+
+    // --- keeping alive ---
+
+    /// Sends a Ping and waits for its Pong; returns the round trip: see [`Sender::ping`].
+    ///
+    /// # Errors
+    /// [`Error::Closed`] once a Close has been sent or received, or how the connection ended before the Pong came.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves the Ping on its way.
+    pub async fn ping(&self) -> Result<Duration, Error> {
+        self.sender.ping().await
+    }
+
+    /// The round trip of the latest Ping that was answered, [the keepalive's](Limits::ping) or [one's own](Self::ping).
+    #[must_use]
+    pub fn latency(&self) -> Option<Duration> {
+        self.sender.latency()
+    }
+
+    // --- closing ---
+
+    /// Closes the connection: sends Close behind all that was accepted, waits for the peer's and for the end of the
+    /// transport, at most for [`Limits::closing`] in all. Messages that arrive meanwhile are discarded.
     ///
     /// A connection that is closing already is waited for; one that is closed is left alone.
     ///
@@ -160,17 +231,30 @@ impl WebSocket {
     ///
     /// # Cancel safety
     /// Dropping the future after its first poll leaves the Close queued; `recv` or another `close` brings it to its end.
-    pub async fn close(&mut self, code: CloseCode, reason: impl Into<Text>) -> Result<(), Error> {
+    pub async fn close(&self, code: CloseCode, reason: impl Into<Text>) -> Result<(), Error> {
         let reason = CloseReason::new(code, reason)?;
-        self.lock().connection.close(reason);
-        poll_fn(|cx| self.lock().poll_closed(cx)).await
+        let _discards = Discards::new(&self.receiver);
+        let closed = self.sender.close_with(reason).await;
+        // This was the reader who was told.
+        self.shared().turn().tell();
+        closed
+    }
+
+    /// Waits for the connection to end, and says how that came about. While it waits messages are read ahead, no more.
+    ///
+    /// # Cancel safety
+    /// Dropping the future changes nothing.
+    pub async fn closed(&self) -> Closed {
+        self.sender.closed().await
     }
 
     /// What the peer's Close frame said, once it has come. [`CloseCode::NO_STATUS_RECEIVED`] if it said nothing.
     #[must_use]
     pub fn close_reason(&self) -> Option<CloseReason> {
-        self.lock().peer_reason.clone()
+        self.receiver.close_reason()
     }
+
+    // --- the connection ---
 
     /// The subprotocol that both ends agreed on.
     #[must_use]
@@ -178,24 +262,42 @@ impl WebSocket {
         self.subprotocol.as_deref()
     }
 
-    /// A second handle to the same connection, with which the server closes it when its handler has ended.
-    pub(crate) fn keep(&self) -> Self {
-        Self { shared: Arc::clone(&self.shared), subprotocol: None }
+    /// A handle to send with, for other tasks.
+    #[must_use]
+    pub fn sender(&self) -> Sender {
+        self.sender.clone()
     }
 
-    /// Whether a Close has gone either way, or the transport has ended.
-    pub(crate) fn is_closing(&self) -> bool {
-        self.lock().connection.state() != State::Open
+    /// Takes it apart, to send and receive in different tasks.
+    #[must_use]
+    pub fn split(self) -> (Sender, Receiver) {
+        (self.sender, self.receiver)
     }
 
-    /// Whether this is the only handle.
-    pub(crate) fn is_last(&self) -> bool {
-        Arc::strong_count(&self.shared) == 1
+    #[cfg(feature = "futures")]
+    pub(crate) fn sink(self: core::pin::Pin<&mut Self>) -> core::pin::Pin<&mut Sender> {
+        core::pin::Pin::new(&mut self.get_mut().sender)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Driver> {
-        // A panic while it was locked is a transport's: the protocol has none that a peer can bring about.
-        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The connection itself.
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.receiver.handle
+    }
+}
+
+/// Messages are discarded, for as long as this is there.
+struct Discards<'a>(&'a Receiver);
+
+impl<'a> Discards<'a> {
+    fn new(receiver: &'a Receiver) -> Self {
+        receiver.handle.turn().read_as(Reading::Discard);
+        Self(receiver)
+    }
+}
+
+impl Drop for Discards<'_> {
+    fn drop(&mut self) {
+        self.0.handle.turn().read_again();
     }
 }
 
@@ -208,6 +310,9 @@ fn connection(role: Role, limits: Limits) -> Connection {
 
 impl fmt::Debug for WebSocket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WebSocket").field("connection", &self.lock().connection).finish_non_exhaustive()
+        f.debug_struct("WebSocket")
+            .field("connection", &self.receiver.handle.turn().connection)
+            .field("subprotocol", &self.subprotocol)
+            .finish_non_exhaustive()
     }
 }

@@ -255,8 +255,9 @@ async fn messages_of_every_length_form_go_there_and_back() {
         ws.send(bytes.clone()).await.unwrap();
         assert!(ws.recv().await.unwrap() == Some(Message::from(bytes)), "{size} bytes");
     }
-    ws.ping("alive?").await.unwrap();
-    assert!(matches!(ws.ping([0; 126]).await, Err(Error::PingTooLong(126))));
+    assert_eq!(ws.latency(), None);
+    let round_trip = ws.ping().await.unwrap();
+    assert_eq!(ws.latency(), Some(round_trip));
     assert!(matches!(ws.close(CloseCode::NO_STATUS_RECEIVED, "").await, Err(Error::InvalidClose(_))));
     ws.close(CloseCode::NORMAL, "再见").await.unwrap();
     assert_eq!(ws.close_reason().unwrap().to_string(), "1000 Normal Closure: 再见");

@@ -8,13 +8,22 @@
 //!   [`close`](Connection::close);
 //! * after either: write what is [`outgoing`](Connection::outgoing), say how much was [`written`](Connection::written),
 //!   and once [`wants_shutdown`](Connection::wants_shutdown) end the writing side of the transport;
-//! * before waiting: ask for the [`deadline`](Connection::deadline); when it has passed, or the transport has ended, say
+//! * before waiting: ask for the [`deadline`](Connection::deadline); when it has passed, ask what has
+//!   [`expired`](Connection::expired); if something has, or the transport has ended, say
 //!   [`transport_ended`](Connection::transport_ended).
+//!
+//! A message of any size is received [in pieces](Connection::want), and sent in
+//! [fragments](Connection::send_fragment).
 
 mod control;
-mod prepared;
 mod reader;
+mod pieces;
+mod sending;
+mod cannot_send;
+mod prepared;
 mod writer;
+mod keepalive;
+mod time;
 
 use core::fmt;
 use std::io::IoSlice;
@@ -23,8 +32,12 @@ use std::time::Instant;
 use bytes::BytesMut;
 use bytes::buf::Limit;
 
+pub use cannot_send::CannotSend;
 pub use control::ControlPayload;
 pub use prepared::Prepared;
+pub use time::Expired;
+
+pub use crate::assembler::{Incoming, Wanted};
 
 use crate::close::{self, Action, CloseReason, State};
 use crate::deflate::{Compression, Deflater, Inflater, Params};
@@ -33,6 +46,7 @@ use crate::limits::Limits;
 use crate::mask::MaskingKey;
 use crate::message::Message;
 use crate::role::Role;
+use keepalive::Keepalive;
 use reader::Reader;
 use writer::Writer;
 
@@ -46,6 +60,8 @@ pub type KeySource = fn() -> MaskingKey;
 pub enum Event {
     /// A whole message.
     Message(Message),
+    /// The end of a message that is [taken in pieces](Connection::take_piece), the last of which may still be held.
+    MessageEnd,
     /// A Ping; its Pong is already queued.
     Ping(ControlPayload),
     /// A Pong.
@@ -63,7 +79,8 @@ pub enum Event {
 pub struct Received {
     /// How many bytes were taken, from the start. The rest is to be given again.
     pub consumed: usize,
-    /// What they completed. Without an event all bytes were taken.
+    /// What they completed. Without an event all bytes were taken, unless the connection
+    /// [is held back](Connection::is_held_back).
     pub event: Option<Event>,
 }
 
@@ -74,8 +91,11 @@ pub struct Connection {
     state: State,
     reader: Reader,
     writer: Writer,
+    keepalive: Keepalive,
+    /// Whether a message is being sent in fragments.
+    in_fragments: bool,
     /// When closing must have ended; set by the first question for it.
-    deadline: Option<Instant>,
+    closing_deadline: Option<Instant>,
     shutdown_taken: bool,
 }
 
@@ -99,7 +119,9 @@ impl Connection {
             state: State::Open,
             reader: Reader::new(role.peer()),
             writer: Writer::new(keys),
-            deadline: None,
+            keepalive: Keepalive::new(),
+            in_fragments: false,
+            closing_deadline: None,
             shutdown_taken: false,
         }
     }
@@ -135,7 +157,12 @@ impl Connection {
     /// Takes received bytes up to the end of the first thing they complete. The payload is unmasked in place.
     ///
     /// After a Close from either side's fault or wish, further bytes are taken and discarded (§5.5.1, §7.1.7).
+    ///
+    /// In one case bytes are left without an event: when the connection [is held back](Self::is_held_back), because a
+    /// message is to come [in pieces](Self::want) and enough of it is held. They are to be given again, as they are, once
+    /// that is over. Of a compressed message more may come then even without bytes, of an empty slice.
     pub fn receive(&mut self, bytes: &mut [u8]) -> Received {
+        self.keepalive.hear(bytes.len());
         if !self.state.reads() {
             return Received { consumed: bytes.len(), event: None };
         }
@@ -146,21 +173,33 @@ impl Connection {
     /// Room to read more of the current message's payload into directly, where that is worth it: a data frame of which
     /// a lot is still to come. What is read there must be what follows on the wire.
     ///
-    /// The room grows with what has arrived, never with what the header claims, and never exceeds the frame.
+    /// The room grows with what has arrived, never with what the header claims, and never exceeds the frame, nor what
+    /// may be held of a message that comes [in pieces](Self::want).
     pub fn landing(&mut self) -> Option<Limit<&mut BytesMut>> {
         if self.state.reads() { self.reader.landing() } else { None }
     }
 
     /// Takes what was read into the [`landing`](Self::landing).
     pub fn landed(&mut self) -> Option<Event> {
+        self.keepalive.hear(1);
         let outcome = self.reader.landed();
         self.settle(outcome)
     }
 
-    /// Bytes held of a message that has not ended.
+    /// Bytes held of a message that has not ended, or that has ended in pieces of which the last is not taken.
     #[must_use]
     pub fn held(&self) -> usize {
         self.reader.held()
+    }
+
+    /// Fails the connection (§7.1.7), as when the peer breaks a rule: for a limit that whoever drives the connection
+    /// keeps. Queues the Close that says why, unless one was sent or received; what has begun and what follows is
+    /// discarded.
+    pub fn fail(&mut self, error: Error) {
+        self.reader.discard();
+        self.transition(close::Event::RuleBroken, || {
+            CloseReason::new(error.close_code(), explanation(error)).expect("our codes may be sent, and it fits")
+        });
     }
 
     /// The transport ended, failed, or was given up because the [`deadline`](Self::deadline) has passed.
@@ -175,51 +214,6 @@ impl Connection {
 
     // --- out ---
 
-    /// Queues a message as one frame, compressed where that was agreed on and makes it smaller. Never waits, and queues
-    /// it whole or not at all.
-    ///
-    /// # Errors
-    /// [`Closing`] once a Close has been sent or received: "the application MUST NOT send any more data frames" (§5.5.1).
-    pub fn send(&mut self, message: Message) -> Result<(), Closing> {
-        self.while_open()?;
-        let opcode = message.opcode();
-        self.writer.message(opcode, message.into_bytes());
-        Ok(())
-    }
-
-    /// Queues a message that is never compressed: one that holds a secret beside what others may have chosen, whose size
-    /// would tell (RFC 7692 §8).
-    ///
-    /// # Errors
-    /// As for [`send`](Self::send).
-    pub fn send_uncompressed(&mut self, message: Message) -> Result<(), Closing> {
-        self.while_open()?;
-        let opcode = message.opcode();
-        self.writer.plain_message(opcode, message.into_bytes());
-        Ok(())
-    }
-
-    /// Queues a message that many connections send, and that is framed and compressed only once for all servers that
-    /// compress alike.
-    ///
-    /// # Errors
-    /// As for [`send`](Self::send).
-    pub fn send_prepared(&mut self, prepared: &Prepared) -> Result<(), Closing> {
-        self.while_open()?;
-        self.writer.prepared(prepared);
-        Ok(())
-    }
-
-    /// Queues a Ping (§5.5.2). It is written before the messages that wait; where one waits already, it takes its place.
-    ///
-    /// # Errors
-    /// [`Closing`], as for [`send`](Self::send).
-    pub fn ping(&mut self, payload: ControlPayload) -> Result<(), Closing> {
-        self.while_open()?;
-        self.writer.ping(payload);
-        Ok(())
-    }
-
     /// Begins the closing handshake (§7.1.2). The Close is written after the messages that wait.
     ///
     /// Does nothing when the connection is closing already.
@@ -232,9 +226,28 @@ impl Connection {
         self.writer.outgoing(slices)
     }
 
-    /// Takes note that the transport has taken this many bytes of what was [`outgoing`](Self::outgoing).
-    pub fn written(&mut self, bytes: usize) {
-        self.writer.written(bytes);
+    /// Takes note that the transport has taken this many bytes of what was [`outgoing`](Self::outgoing). Asks for the time
+    /// only when the last byte of a Ping left with them whose round trip is measured.
+    pub fn written(&mut self, bytes: usize, now: impl FnOnce() -> Instant) {
+        if bytes > 0 {
+            self.keepalive.write();
+        }
+        if self.writer.written(bytes) {
+            self.keepalive.ping_written(now(), &self.limits);
+        }
+    }
+
+    /// A position in what is sent: the bytes of all data and Close frames that were ever queued. Pings and Pongs are not
+    /// counted, apart from those that were put before our Close when that was queued.
+    #[must_use]
+    pub const fn accepted(&self) -> u64 {
+        self.writer.accepted()
+    }
+
+    /// Whether everything that had been [`accepted`](Self::accepted) at a position has been handed to the transport.
+    #[must_use]
+    pub fn is_written(&self, position: u64) -> bool {
+        self.writer.data_written() >= position
     }
 
     /// Bytes that wait to be written.
@@ -270,23 +283,6 @@ impl Connection {
         wants
     }
 
-    // --- time ---
-
-    /// When closing must have ended, once it has begun. Asks for the time only then, and only once.
-    pub fn deadline(&mut self, now: impl FnOnce() -> Instant) -> Option<Instant> {
-        match self.state {
-            State::Open | State::Closed => None,
-            _ => Some(*self.deadline.get_or_insert_with(|| now() + self.limits.closing_time())),
-        }
-    }
-
-    const fn while_open(&self) -> Result<(), Closing> {
-        match self.state {
-            State::Open => Ok(()),
-            _ => Err(Closing),
-        }
-    }
-
     /// What an event of the reader's means for the connection as a whole.
     fn settle(&mut self, outcome: Result<Option<Event>, Error>) -> Option<Event> {
         match outcome {
@@ -305,11 +301,7 @@ impl Connection {
                 event
             }
             Err(error) => {
-                self.reader.discard();
-                self.transition(close::Event::RuleBroken, || {
-                    CloseReason::new(error.close_code(), explanation(error))
-                        .expect("our codes may be sent, and it fits")
-                });
+                self.fail(error);
                 Some(Event::Failed(error))
             }
         }
@@ -346,16 +338,3 @@ fn explanation(error: Error) -> String {
     text.truncate(end.unwrap_or(0));
     text
 }
-
-/// A Close has been sent or received: nothing more can be sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Closing;
-
-impl fmt::Display for Closing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the connection is closing; no more can be sent")
-    }
-}
-
-impl core::error::Error for Closing {}

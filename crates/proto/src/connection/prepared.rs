@@ -23,7 +23,7 @@ use crate::message::Message;
 /// for subscriber in &mut subscribers {
 ///     subscriber.send_prepared(&news)?;
 /// }
-/// # Ok::<(), sockeye_proto::connection::Closing>(())
+/// # Ok::<(), sockeye_proto::connection::CannotSend>(())
 /// ```
 pub struct Prepared {
     message: Message,

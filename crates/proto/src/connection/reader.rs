@@ -1,16 +1,16 @@
 //! Bytes in, events out: the inbound pipeline, step by step.
 
-use bytes::BytesMut;
 use bytes::buf::Limit;
+use bytes::{Bytes, BytesMut};
 
 use super::{ControlPayload, Event};
+use crate::assembler::{Assembler, Incoming, Wanted};
 use crate::close::CloseReason;
 use crate::deflate::Inflater;
 use crate::error::Error;
 use crate::frame::{Context, Header, Opcode, Parse, Violation, rules};
 use crate::limits::Limits;
 use crate::mask;
-use crate::message::Assembler;
 use crate::role::Role;
 
 /// Where in the stream the reader stands, and what it holds of what has begun.
@@ -44,19 +44,21 @@ impl Reader {
         Self { sender, position: Position::BETWEEN_FRAMES, assembler: Assembler::new(), inflater: None }
     }
 
-    /// Takes bytes until they are used up or have completed an event.
+    /// Takes bytes until they are used up, have completed an event, or there is no room for more of a message.
     pub(super) fn receive(&mut self, bytes: &mut [u8], limits: &Limits) -> (usize, Outcome) {
         let mut consumed = 0;
-        loop {
+        while !self.is_held_back() {
             let (taken, outcome) = self.step(&mut bytes[consumed..], limits);
             consumed += taken;
             if consumed == bytes.len() || !matches!(outcome, Ok(None)) {
                 return (consumed, outcome);
             }
         }
+        (consumed, Ok(None))
     }
 
-    /// Takes one header, or as much of one payload as there is. Takes at least one byte where there is one.
+    /// Takes one header, or as much of one payload as there is. Where there is a byte, it takes one, or ends a compressed
+    /// frame by inflating the rest of it, or fills the window.
     fn step(&mut self, bytes: &mut [u8], limits: &Limits) -> (usize, Outcome) {
         match &mut self.position {
             Position::Header { .. } => match self.take_header(bytes) {
@@ -127,28 +129,24 @@ impl Reader {
     fn take_payload(&mut self, header: Header, bytes: &mut [u8], limits: &Limits) -> (usize, Outcome) {
         let key = header.masking_key();
         match &mut self.position {
+            Position::Data { .. } if self.assembler.is_compressed() => self.take_compressed(header, bytes, limits),
             Position::Data { taken, .. } => {
                 let remaining = header.payload_len() - *taken;
-                let piece = first(bytes, remaining);
+                let room = self.assembler.room() as u64;
+                let piece = first(bytes, remaining.min(room));
                 // Step 3: unmask.
                 if let Some(key) = key {
                     mask::apply(key, *taken, piece);
                 }
                 let is_rest = piece.len() as u64 == remaining;
-                let is_all = is_rest && *taken == 0 && header.fin() && self.assembler.len() == 0;
+                let is_all = is_rest && *taken == 0 && header.fin() && self.assembler.is_untouched();
                 *taken += piece.len() as u64;
-                // Step 4: inflate, if the message is compressed. Steps 5 and 6: UTF-8 as it arrives, and assembly.
-                let outcome = if self.assembler.is_compressed() {
-                    let inflater = self.inflater.as_mut().expect("the rules allow RSV1 only where it was agreed on");
-                    match self.assembler.push_compressed(piece, is_rest && header.fin(), inflater, limits) {
-                        Ok(()) if is_rest => self.end_data_frame(header),
-                        other => other.map(|()| None),
-                    }
-                } else if is_all {
+                // Steps 5 and 6: UTF-8 as it arrives, and assembly.
+                let outcome = if is_all {
                     self.position = Position::BETWEEN_FRAMES;
                     self.assembler.whole(piece).map(|message| Some(Event::Message(message)))
                 } else {
-                    match self.assembler.push(piece, remaining) {
+                    match self.assembler.push(piece, remaining.min(room)) {
                         Ok(()) if is_rest => self.end_data_frame(header),
                         other => other.map(|()| None),
                     }
@@ -169,9 +167,45 @@ impl Reader {
         }
     }
 
+    /// Steps 3 to 6 for as much of a compressed payload as has come, and there is room for what comes of it.
+    #[inline(never)]
+    fn take_compressed(&mut self, header: Header, bytes: &mut [u8], limits: &Limits) -> (usize, Outcome) {
+        /// So much is unmasked before the inflater is asked how much of it there is room for: the rest is masked again.
+        const UNMASKED: u64 = 4 << 10;
+        let Position::Data { taken, .. } = &mut self.position else {
+            unreachable!("called within a data frame only");
+        };
+        let inflater = self.inflater.as_mut().expect("the rules allow RSV1 only where it was agreed on");
+        let remaining = header.payload_len() - *taken;
+        let is_whole = self.assembler.is_whole();
+        let piece = first(bytes, if is_whole { remaining } else { remaining.min(UNMASKED) });
+        if let Some(key) = header.masking_key() {
+            mask::apply(key, *taken, piece);
+        }
+        let is_rest = piece.len() as u64 == remaining;
+        let last = is_rest && header.fin();
+        let outcome = match is_whole {
+            true => self.assembler.push_compressed(piece, last, inflater, limits).map(|()| (piece.len(), true)),
+            false => self.assembler.push_compressed_within(piece, last, inflater),
+        };
+        let (used, done) = match outcome {
+            Ok(taken) => taken,
+            Err(error) => return (piece.len(), Err(error)),
+        };
+        *taken += used as u64;
+        // What there is no room for is given again, as it came.
+        if let Some(key) = header.masking_key().filter(|_| used < piece.len()) {
+            mask::apply(key, *taken, &mut piece[used..]);
+        }
+        (used, if is_rest && done { self.end_data_frame(header) } else { Ok(None) })
+    }
+
     fn end_data_frame(&mut self, header: Header) -> Outcome {
         self.position = Position::BETWEEN_FRAMES;
-        if header.fin() { self.assembler.finish().map(|message| Some(Event::Message(message))) } else { Ok(None) }
+        if !header.fin() {
+            return Ok(None);
+        }
+        Ok(Some(self.assembler.finish()?.map_or(Event::MessageEnd, Event::Message)))
     }
 
     /// Step 7: control frames are whole in themselves; a Close has a body of its own.
@@ -190,10 +224,9 @@ impl Reader {
     pub(super) fn landing(&mut self) -> Option<Limit<&mut BytesMut>> {
         const WORTH: u64 = 16 << 10;
         match self.position {
-            Position::Data { header, taken }
-                if header.payload_len() - taken >= WORTH && !self.assembler.is_compressed() =>
-            {
-                Some(self.assembler.landing(header.payload_len() - taken))
+            Position::Data { header, taken } if !self.assembler.is_compressed() => {
+                let most = (header.payload_len() - taken).min(self.assembler.room() as u64);
+                (most >= WORTH).then(|| self.assembler.landing(most))
             }
             _ => None,
         }
@@ -218,6 +251,24 @@ impl Reader {
 
     pub(super) fn held(&self) -> usize {
         self.assembler.len()
+    }
+
+    /// Whether nothing more is taken before some of what is held is. A control frame that has begun is finished.
+    #[inline]
+    pub(super) fn is_held_back(&self) -> bool {
+        self.assembler.is_full() && !matches!(self.position, Position::Control { .. })
+    }
+
+    pub(super) fn want(&mut self, wanted: Wanted, limits: &Limits) -> Outcome {
+        self.assembler.want(wanted, limits).map(|()| None)
+    }
+
+    pub(super) fn incoming(&self) -> Option<Incoming> {
+        self.assembler.incoming()
+    }
+
+    pub(super) fn take_piece(&mut self) -> Bytes {
+        self.assembler.take_piece()
     }
 
     /// Gives up what has begun.

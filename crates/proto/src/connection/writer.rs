@@ -34,14 +34,22 @@ pub(super) struct Writer {
     queue_len: usize,
     /// Whether the last byte that was written ended a frame.
     at_boundary: bool,
+    /// Bytes of data and Close frames that were ever queued.
+    accepted: u64,
     /// Bytes before the end of the Pings and Pongs that were placed last: until they are written no others follow.
     placed: usize,
+    /// How many of these bytes, the last of them, are those of the Pings and Pongs.
+    controls: usize,
+    /// Whether the last of them is the Ping from the probe's slot.
+    probe_placed: bool,
     /// Bytes of the Close frame, once it is queued: the last of all.
     close_len: usize,
     /// Pongs that wait, whole frames, before the latest one.
     pongs: BytesMut,
     pong: Option<ControlPayload>,
     ping: Option<ControlPayload>,
+    /// A Ping of the keepalive's kind.
+    probe: Option<ControlPayload>,
 }
 
 struct Chunk {
@@ -65,11 +73,15 @@ impl Writer {
             tail: BytesMut::new(),
             queue_len: 0,
             at_boundary: true,
+            accepted: 0,
             placed: 0,
+            controls: 0,
+            probe_placed: false,
             close_len: 0,
             pongs: BytesMut::new(),
             pong: None,
             ping: None,
+            probe: None,
         }
     }
 
@@ -92,6 +104,12 @@ impl Writer {
         self.data(self.header(opcode, payload.len()), payload);
     }
 
+    /// Queues one of a message's frames.
+    pub(super) fn fragment(&mut self, fin: bool, opcode: Opcode, payload: Bytes) {
+        let key = self.keys.map(|draw| draw());
+        self.data(Header::new(fin, opcode, payload.len() as u64, key), payload);
+    }
+
     /// Queues a message whose frame others send, too.
     pub(super) fn prepared(&mut self, prepared: &Prepared) {
         let shared = match &mut self.deflater {
@@ -109,6 +127,7 @@ impl Writer {
 
     /// Queues a frame that is encoded already.
     fn whole_frame(&mut self, frame: Bytes) {
+        self.accepted += frame.len() as u64;
         if frame.len() <= COPIED {
             self.tail.extend_from_slice(&frame);
             self.enqueue_full_tail();
@@ -120,8 +139,9 @@ impl Writer {
         }
     }
 
-    /// Queues a data frame that is a whole message.
+    /// Queues a data frame.
     fn data(&mut self, header: Header, payload: Bytes) {
+        self.accepted += (header.size() + payload.len()) as u64;
         if payload.len() <= COPIED {
             append(&mut self.tail, header, &payload);
             return self.enqueue_full_tail();
@@ -156,13 +176,20 @@ impl Writer {
         self.ping = Some(payload);
     }
 
-    /// Queues the Close, behind everything that was accepted before it.
+    pub(super) fn probe(&mut self, payload: ControlPayload) {
+        self.probe = Some(payload);
+    }
+
+    /// Queues the Close, behind everything that was accepted before it. Whether the peer is alive is no longer asked.
     pub(super) fn close(&mut self, reason: &CloseReason) {
+        self.probe = None;
         let controls = self.take_controls();
+        self.accepted += controls.len() as u64;
         self.tail.unsplit(controls);
         let payload = reason.payload();
         let header = self.header(Opcode::CLOSE, payload.len());
         self.close_len = header.size() + payload.len();
+        self.accepted += self.close_len as u64;
         append(&mut self.tail, header, &payload);
     }
 
@@ -178,8 +205,10 @@ impl Writer {
         slices.iter_mut().zip(chunks).map(|(slice, chunk)| *slice = IoSlice::new(chunk)).count()
     }
 
-    pub(super) fn written(&mut self, mut bytes: usize) {
+    /// Lets go of what was written; returns whether the last byte of the probe's Ping was in it.
+    pub(super) fn written(&mut self, mut bytes: usize) -> bool {
         self.placed = self.placed.saturating_sub(bytes);
+        let probe_written = self.placed == 0 && core::mem::take(&mut self.probe_placed);
         while bytes > 0
             && let Some(front) = self.queue.front_mut()
         {
@@ -203,6 +232,17 @@ impl Writer {
             // An idle connection holds no buffer.
             self.tail = BytesMut::new();
         }
+        probe_written
+    }
+
+    pub(super) const fn accepted(&self) -> u64 {
+        self.accepted
+    }
+
+    /// How many of the accepted bytes have been written.
+    pub(super) fn data_written(&self) -> u64 {
+        let controls_waiting = self.placed.min(self.controls);
+        self.accepted - (self.queued() - controls_waiting) as u64
     }
 
     pub(super) fn queued(&self) -> usize {
@@ -210,17 +250,18 @@ impl Writer {
     }
 
     pub(super) fn has_outgoing(&self) -> bool {
-        self.queued() > 0 || self.pong.is_some() || self.ping.is_some()
+        self.queued() > 0 || self.pong.is_some() || self.ping.is_some() || self.probe.is_some()
     }
 
     fn header(&self, opcode: Opcode, payload_len: usize) -> Header {
         Header::new(true, opcode, payload_len as u64, self.keys.map(|draw| draw()))
     }
 
-    /// What waits in the slots, as frames.
+    /// What waits in the slots, as frames. The probe is the last of them.
     fn take_controls(&mut self) -> BytesMut {
         let mut frames = core::mem::take(&mut self.pongs);
-        for (opcode, slot) in [(Opcode::PONG, self.pong.take()), (Opcode::PING, self.ping.take())] {
+        let (pong, ping, probe) = (self.pong.take(), self.ping.take(), self.probe.take());
+        for (opcode, slot) in [(Opcode::PONG, pong), (Opcode::PING, ping), (Opcode::PING, probe)] {
             if let Some(payload) = slot {
                 append(&mut frames, self.header(opcode, payload.len()), &payload);
             }
@@ -234,10 +275,12 @@ impl Writer {
         if self.placed > 0 {
             return;
         }
+        let has_probe = self.probe.is_some();
         let frames = self.take_controls();
         if frames.is_empty() {
             return;
         }
+        (self.controls, self.probe_placed) = (frames.len(), has_probe);
         if self.queue.is_empty() {
             self.tail.unsplit(frames);
             self.placed = self.tail.len();

@@ -33,6 +33,8 @@ pub struct Inflater {
     /// Bytes of this message so far, compressed and inflated.
     taken: usize,
     produced: usize,
+    /// Bytes of input since the last output, as far as that is counted.
+    fruitless: usize,
 }
 
 /// The next piece of a message's payload.
@@ -58,6 +60,21 @@ impl<'a> Input<'a> {
         //# 1.  Append 4 octets of 0x00 0x00 0xff 0xff to the tail end of the
         //#     payload of the message.
         Self { piece, tail: TAIL, last: true }
+    }
+
+    /// The message's last piece, or what is left of it, when so much of the four bytes behind it was taken before.
+    pub(crate) fn resumed(piece: &'a [u8], tail_taken: usize) -> Self {
+        Self { piece, tail: &TAIL[tail_taken..], last: true }
+    }
+
+    /// How much of the piece is left.
+    pub(crate) const fn piece_len(&self) -> usize {
+        self.piece.len()
+    }
+
+    /// How much was taken of the four bytes that follow the last piece.
+    pub(crate) const fn tail_taken(&self) -> usize {
+        if self.last { TAIL.len() - self.tail.len() } else { 0 }
     }
 
     const fn remaining(&self) -> usize {
@@ -88,7 +105,7 @@ impl Inflater {
     /// For what `sender` sends. Allocates nothing before the first message.
     #[must_use]
     pub const fn new(params: Params, sender: Role) -> Self {
-        Self { takeover: params.takeover(sender), state: None, pending: false, taken: 0, produced: 0 }
+        Self { takeover: params.takeover(sender), state: None, pending: false, taken: 0, produced: 0, fruitless: 0 }
     }
 
     /// Inflates a piece, and hands what comes out to `sink`, at most 16 KiB at a time.
@@ -113,6 +130,40 @@ impl Inflater {
                     return Ok(());
                 }
             }
+        })
+    }
+
+    /// Inflates as much of a piece as gives `room` bytes, whatever the message's length, hands what comes out to `sink`, at
+    /// most 16 KiB at a time, and takes what it has read off the input. Returns whether the input is used up and
+    /// everything it says was put out; if not, it is to be called again once there is room, the rest of the input first.
+    ///
+    /// # Errors
+    /// [`Violation::CorruptDeflate`], a [`LimitExceeded::EmptyBlocks`], or what `sink` answers.
+    pub(crate) fn inflate_within(
+        &mut self,
+        input: &mut Input<'_>,
+        mut room: usize,
+        mut sink: impl FnMut(&[u8]) -> Result<(), Error>,
+    ) -> Result<bool, Error> {
+        pool::with_scratch(|scratch| {
+            while room > 0 {
+                let before = input.remaining();
+                let written = self.fill(input, &mut scratch[..room.min(STEP)])?;
+                let taken = before - input.remaining();
+                self.fruitless = if written > 0 { 0 } else { self.fruitless.saturating_add(taken) };
+                if self.fruitless > MOST_FRUITLESS {
+                    self.state = None;
+                    return Err(LimitExceeded::EmptyBlocks { limit: MOST_FRUITLESS }.into());
+                }
+                if written > 0 {
+                    room -= written;
+                    sink(&scratch[..written])?;
+                }
+                if self.end_step(input) {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
         })
     }
 
@@ -145,9 +196,7 @@ impl Inflater {
         assert!(!output.is_empty(), "a step needs room for its output");
         // One byte more than is allowed: that there is one tells a message that is too long from one that just fits.
         let room = limit.saturating_sub(self.produced).saturating_add(1).min(output.len()).min(STEP);
-        let outcome = self.fill(input, &mut output[..room]);
-        let written = outcome.inspect_err(|_| self.state = None)?;
-        self.produced += written;
+        let written = self.fill(input, &mut output[..room])?;
         if self.produced > limit {
             self.state = None;
             return Err(too_long(self.produced, limit));
@@ -156,11 +205,7 @@ impl Inflater {
             self.state = None;
             return Err(too_long(self.taken, limit));
         }
-        let done = !self.pending && input.remaining() == 0;
-        if done && input.last {
-            self.end_message();
-        }
-        Ok(Step { written, done })
+        Ok(Step { written, done: self.end_step(input) })
     }
 
     /// The most bytes of payload that are taken for a message of at most `limit` bytes.
@@ -178,8 +223,24 @@ impl Inflater {
         self.produced
     }
 
-    /// Fills the output as far as the input goes; returns how far.
+    /// Whether the input is used up and everything it says was put out; ends the message, if it ends with that.
+    fn end_step(&mut self, input: &Input<'_>) -> bool {
+        let done = !self.pending && input.remaining() == 0;
+        if done && input.last {
+            self.end_message();
+        }
+        done
+    }
+
+    /// Fills the output as far as the input goes; returns how far. Keeps no state that has failed.
     fn fill(&mut self, input: &mut Input<'_>, output: &mut [u8]) -> Result<usize, Error> {
+        let written = self.try_fill(input, output).inspect_err(|_| self.state = None)?;
+        // No sum of a message taken in pieces, which may have any length, is looked at.
+        self.produced = self.produced.saturating_add(written);
+        Ok(written)
+    }
+
+    fn try_fill(&mut self, input: &mut Input<'_>, output: &mut [u8]) -> Result<usize, Error> {
         let state = self.state.get_or_insert_with(pool::inflate);
         let mut written = 0;
         while written < output.len() && (input.remaining() > 0 || self.pending) {
@@ -207,7 +268,7 @@ impl Inflater {
     }
 
     fn end_message(&mut self) {
-        (self.taken, self.produced) = (0, 0);
+        (self.taken, self.produced, self.fruitless) = (0, 0, 0);
         if !self.takeover
             && let Some(state) = self.state.take()
         {
@@ -234,6 +295,10 @@ impl fmt::Debug for Inflater {
             .finish_non_exhaustive()
     }
 }
+
+/// The most bytes of input in a row, of a message of any length, of which nothing comes: a block's header has 300 bytes at
+/// most, and a flush leaves 5. What is beyond is a message of empty blocks, with which a peer could keep us busy for ever.
+const MOST_FRUITLESS: usize = 64 << 10;
 
 /// A count of bytes of one call, which were in memory.
 fn count(bytes: u64) -> usize {

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test file uses some of it")]
 
 use std::io::IoSlice;
+use std::time::Instant;
 
 use sockeye_proto::connection::Received;
 use sockeye_proto::frame::{Header, Opcode, Parse};
@@ -68,7 +69,7 @@ pub(crate) fn sent(connection: &mut Connection) -> Vec<u8> {
             return bytes;
         }
         let piece: Vec<u8> = slices[..count].iter().flat_map(|slice| slice.iter().copied()).collect();
-        connection.written(piece.len());
+        connection.written(piece.len(), Instant::now);
         bytes.extend(piece);
     }
 }

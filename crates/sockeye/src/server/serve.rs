@@ -18,7 +18,6 @@ use tracing::{debug, warn};
 use super::Upgrader;
 use super::drive::HandlerResult;
 use crate::websocket::WebSocket;
-use crate::{HEAD_BYTES, HEAD_FIELDS, OPENING};
 
 /// Serves WebSockets on a listener: await what this returns, or set something on it first.
 ///
@@ -117,6 +116,7 @@ where
 {
     // Fails only on a socket that has ended, as reading from it will.
     let _ = stream.set_nodelay(true);
+    let limits = *upgrader.limits_kept();
     let service = service_fn(|mut request: Request<Incoming>| {
         let response: Response<Full<Bytes>> = match upgrader.upgrade(&mut request) {
             Ok(upgrade) => upgrade.on_upgrade(handler.clone()),
@@ -126,13 +126,13 @@ where
     });
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(OPENING)
-        .max_buf_size(HEAD_BYTES)
-        .max_headers(HEAD_FIELDS)
+        .header_read_timeout(limits.opening_time())
+        .max_buf_size(limits.max_head())
+        .max_headers(limits.max_fields())
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     // One deadline for all of it: sending slowly, or not reading the response, does not extend it.
-    match tokio::time::timeout(OPENING, connection).await {
+    match tokio::time::timeout(limits.opening_time(), connection).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => debug!(%error, "an opening handshake failed"),
         Err(_) => debug!("an opening handshake took too long"),

@@ -15,6 +15,7 @@ use tokio::net::TcpStream;
 use tracing::debug;
 
 use super::drive::{HandlerResult, drive};
+use crate::budget::Budget;
 use crate::transport::Transport;
 use crate::websocket::WebSocket;
 
@@ -54,6 +55,7 @@ pub struct Upgrader {
     options: Options,
     compression: Compression,
     limits: Limits,
+    budget: Option<Budget>,
 }
 
 impl Upgrader {
@@ -81,6 +83,16 @@ impl Upgrader {
         Self { limits, ..self }
     }
 
+    pub(super) const fn limits_kept(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// A bound on what all connections that share it hold, besides the limits on each; none unless set.
+    #[must_use]
+    pub fn budget(self, budget: &Budget) -> Self {
+        Self { budget: Some(budget.clone()), ..self }
+    }
+
     /// Judges a request to open a WebSocket. What it returns still has to be answered, with
     /// [`on_upgrade`](Upgrade::on_upgrade).
     ///
@@ -89,7 +101,8 @@ impl Upgrader {
     pub fn upgrade<B>(&self, request: &mut Request<B>) -> Result<Upgrade, Refusal> {
         let (response, agreed) = accept_request(request, &self.options)?;
         let upgraded = hyper::upgrade::on(request);
-        Ok(Upgrade { response, agreed, upgraded, compression: self.compression, limits: self.limits })
+        let (compression, limits, budget) = (self.compression, self.limits, self.budget.clone());
+        Ok(Upgrade { response, agreed, upgraded, compression, limits, budget })
     }
 }
 
@@ -101,6 +114,7 @@ pub struct Upgrade {
     upgraded: OnUpgrade,
     compression: Compression,
     limits: Limits,
+    budget: Option<Budget>,
 }
 
 impl Upgrade {
@@ -123,12 +137,13 @@ impl Upgrade {
         H: FnOnce(WebSocket) -> F + Send + 'static,
         F: Future<Output = HandlerResult> + Send + 'static,
     {
-        let Self { response, agreed, upgraded, compression, limits } = self;
+        let Self { response, agreed, upgraded, compression, limits, budget } = self;
         tokio::spawn(async move {
             match upgraded.await {
                 Ok(upgraded) => {
                     let transport = upgraded_transport(upgraded);
-                    drive(WebSocket::opened(transport, Role::Server, limits, &compression, agreed), handler).await;
+                    let ws = WebSocket::opened(transport, Role::Server, limits, budget, &compression, agreed);
+                    drive(ws, handler).await;
                 }
                 Err(error) => debug!(%error, "the client left during the opening handshake"),
             }

@@ -1,0 +1,388 @@
+//! How messages are put together from frames (RFC 6455 §5.4): whole, or piece by piece.
+//!
+//! ```text
+//!               begin_frame            want(Whole): judged by the limit
+//!   no message ────────────> undecided ─────────────────────────────────> whole ──> Message
+//!        ^    (want: Pieces)     │ └──────────────── ends ──────────────────────> Message
+//!        │                       │ take_piece
+//!        │                       v
+//!        └──── rest taken ── in pieces ── ends ──> MessageEnd
+//! ```
+
+use bytes::buf::Limit;
+use bytes::{BufMut, Bytes, BytesMut};
+
+use crate::deflate::{Inflater, Input, room};
+use crate::error::Error;
+use crate::frame::{Header, Opcode, Violation};
+use crate::limits::{LimitExceeded, Limits};
+use crate::message::{Message, MessageKind};
+use crate::text::Text;
+use crate::utf8::{InvalidUtf8, Validated, Validator};
+
+/// How the application wants the next message: see [`Connection::want`](crate::Connection::want).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "a message is taken whole or it is not")]
+pub enum Wanted {
+    /// Whole, within [`Limits::message`].
+    Whole,
+    /// Perhaps in pieces: nobody has chosen yet. No limit is judged on its bytes, and few are held.
+    Pieces {
+        /// The most bytes of the message that are held at a time; at least 1.
+        window: usize,
+    },
+}
+
+/// A message that has begun and has not ended: see [`Connection::incoming`](crate::Connection::incoming).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Incoming {
+    /// What it is.
+    pub kind: MessageKind,
+    /// Whether it travels compressed (RFC 7692 §6): then what comes of a frame is not of the frame's length.
+    pub compressed: bool,
+    /// The length of the payload, in bytes, that the header of its latest frame declares.
+    pub frame_len: u64,
+    /// Bytes of it that are held and can be taken now.
+    pub held: usize,
+}
+
+/// Puts the data frames of one message after another together.
+///
+/// Holds what has arrived of the message, and grows with that, never with what a header claims.
+#[derive(Debug)]
+pub(crate) struct Assembler {
+    kind: Option<Kind>,
+    /// Frames begun, the first included; once a piece was taken, only the empty ones are added.
+    fragments: u32,
+    /// What is held of the message; without a message, the rest of one that ended in pieces.
+    payload: BytesMut,
+    /// Whether RSV1 said that the message is compressed.
+    compressed: bool,
+    /// Bytes of the frames begun so far, as their headers claim.
+    claimed: u64,
+    /// The same of the latest frame alone.
+    frame_len: u64,
+    /// How much of the payload has been unmasked and checked; the rest has just landed.
+    settled: usize,
+    wanted: Wanted,
+    /// The latest window: with it a message goes on of which a piece was taken, whatever is wanted of the next.
+    window: usize,
+    /// Whether a piece of the message was taken.
+    in_pieces: bool,
+    /// The most bytes to hold now; [`UNBOUNDED`] for a message that is to be handed out whole.
+    most_held: usize,
+    /// How much of a compressed message's tail the inflater has already been given.
+    tail_taken: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Text(Validator),
+    Binary,
+}
+
+/// For a message that limits bound and not a window: the one number that the hot path compares.
+const UNBOUNDED: usize = usize::MAX;
+/// The window for whoever takes pieces and never gave one: a read's worth.
+const WINDOW: usize = 64 << 10;
+/// The least room to make, in bytes, where so much is to come.
+const FIRST: u64 = 16 << 10;
+
+impl Assembler {
+    pub(crate) fn new() -> Self {
+        Self {
+            kind: None,
+            fragments: 0,
+            payload: BytesMut::new(),
+            compressed: false,
+            claimed: 0,
+            frame_len: 0,
+            settled: 0,
+            wanted: Wanted::Whole,
+            window: WINDOW,
+            in_pieces: false,
+            most_held: UNBOUNDED,
+            tail_taken: 0,
+        }
+    }
+
+    /// Whether a message was begun that has not ended.
+    pub(crate) const fn in_message(&self) -> bool {
+        self.kind.is_some()
+    }
+
+    /// The message that was begun.
+    pub(crate) fn incoming(&self) -> Option<Incoming> {
+        let kind = match self.kind? {
+            Kind::Text(_) => MessageKind::Text,
+            Kind::Binary => MessageKind::Binary,
+        };
+        Some(Incoming { kind, compressed: self.compressed, frame_len: self.frame_len, held: self.settled })
+    }
+
+    /// Begins a data frame: judges what its header claims by the limits, before any of its payload is taken.
+    pub(crate) fn begin_frame(&mut self, header: Header, limits: &Limits) -> Result<(), Error> {
+        match header.opcode() {
+            Opcode::TEXT => self.kind = Some(Kind::Text(Validator::default())),
+            Opcode::BINARY => self.kind = Some(Kind::Binary),
+            _ => debug_assert!(self.in_message(), "the rules allow no other data frame"),
+        }
+        if header.opcode() != Opcode::CONTINUATION {
+            self.compressed = header.rsv(1);
+        }
+        self.frame_len = header.payload_len();
+        self.claimed = self.claimed.saturating_add(header.payload_len());
+        if self.is_whole() {
+            self.judge_claim(limits)?;
+        } else if self.in_pieces && header.payload_len() > 0 {
+            // A message of 10 GB in frames of 16 KiB is a good one where nobody holds it; empty frames get nobody anywhere.
+            return Ok(());
+        }
+        self.fragments += 1;
+        if self.fragments > limits.max_fragments() {
+            return Err(LimitExceeded::Fragments { limit: limits.max_fragments() }.into());
+        }
+        Ok(())
+    }
+
+    fn judge_claim(&self, limits: &Limits) -> Result<(), Error> {
+        let limit = limits.max_message();
+        // A compressed message is judged by what comes out of it; what goes in can hardly be larger.
+        let most = if self.compressed { Inflater::most_input(limit) } else { limit };
+        if self.claimed > most as u64 {
+            return Err(LimitExceeded::Message { len: self.claimed, limit }.into());
+        }
+        Ok(())
+    }
+
+    // --- whole or in pieces ---
+
+    /// Takes note of how messages are wanted; judges the one that was begun, if that is to be whole.
+    pub(crate) fn want(&mut self, wanted: Wanted, limits: &Limits) -> Result<(), Error> {
+        self.wanted = wanted;
+        if let Wanted::Pieces { window } = wanted {
+            self.window = window.clamp(1, UNBOUNDED - 1);
+        }
+        self.bound();
+        if !self.in_message() || !self.is_whole() {
+            return Ok(());
+        }
+        self.judge_claim(limits)?;
+        let (len, limit) = (self.payload.len(), limits.max_message());
+        if len > limit {
+            return Err(LimitExceeded::Message { len: len as u64, limit }.into());
+        }
+        Ok(())
+    }
+
+    /// Whether the message is to be handed out whole, so that the limit on its bytes counts.
+    #[inline]
+    pub(crate) const fn is_whole(&self) -> bool {
+        self.most_held == UNBOUNDED
+    }
+
+    /// Takes what is held, and with that the message in pieces; or the rest of one that ended in pieces.
+    pub(crate) fn take_piece(&mut self) -> Bytes {
+        let piece = if !self.in_message() {
+            // Not split off: an idle connection holds no buffer.
+            core::mem::take(&mut self.payload).freeze()
+        } else {
+            self.in_pieces = true;
+            // Split off: where the piece is let go before the next one comes, its room is used again.
+            if self.settled == 0 { Bytes::new() } else { self.payload.split_to(self.settled).freeze() }
+        };
+        self.settled = 0;
+        self.bound();
+        piece
+    }
+
+    /// Whether nothing may be added to what is held before some of it is taken.
+    #[inline]
+    pub(crate) fn is_full(&self) -> bool {
+        self.payload.len() >= self.most_held
+    }
+
+    /// How many bytes may be added to what is held.
+    #[inline]
+    pub(crate) fn room(&self) -> usize {
+        self.most_held.saturating_sub(self.payload.len())
+    }
+
+    /// Says anew how much may be held, after a change of what that depends on.
+    fn bound(&mut self) {
+        self.most_held = match self.wanted {
+            // The rest of a message must be taken before another one begins.
+            _ if !self.in_message() && !self.payload.is_empty() => 1,
+            Wanted::Whole if !self.in_pieces => UNBOUNDED,
+            _ => self.window,
+        };
+    }
+
+    // --- payload ---
+
+    /// Whether the message that was begun is compressed.
+    pub(crate) const fn is_compressed(&self) -> bool {
+        self.compressed
+    }
+
+    /// Takes the next piece of a compressed payload, unmasked; `last` ends the message.
+    pub(crate) fn push_compressed(
+        &mut self,
+        piece: &[u8],
+        last: bool,
+        inflater: &mut Inflater,
+        limits: &Limits,
+    ) -> Result<(), Error> {
+        let limit = limits.max_message();
+        let input = if last { Input::resumed(piece, self.tail_taken) } else { Input::part(piece) };
+        inflater.inflate(input, limit, |inflated| {
+            self.check(inflated)?;
+            room::append(&mut self.payload, inflated, limit);
+            Ok(())
+        })?;
+        self.settled = self.payload.len();
+        if last {
+            self.tail_taken = 0;
+            room::fit(&mut self.payload);
+        }
+        Ok(())
+    }
+
+    /// Takes as much of the next piece of a compressed payload, unmasked, as gives what there is [room](Self::room) for.
+    ///
+    /// Returns how many bytes of the piece were taken, and whether that was all and the inflater has no more to say.
+    pub(crate) fn push_compressed_within(
+        &mut self,
+        piece: &[u8],
+        last: bool,
+        inflater: &mut Inflater,
+    ) -> Result<(usize, bool), Error> {
+        let mut input = if last { Input::resumed(piece, self.tail_taken) } else { Input::part(piece) };
+        let done = inflater.inflate_within(&mut input, self.room(), |inflated| {
+            if self.in_pieces {
+                return self.push(inflated, self.room() as u64);
+            }
+            self.check(inflated)?;
+            // It may still end as a message that is held for long.
+            room::append(&mut self.payload, inflated, self.most_held);
+            Ok(())
+        })?;
+        self.settled = self.payload.len();
+        self.tail_taken = input.tail_taken();
+        if done && last {
+            self.tail_taken = 0;
+            if !self.in_pieces {
+                room::fit(&mut self.payload);
+            }
+        }
+        Ok((piece.len() - input.piece_len(), done))
+    }
+
+    /// Takes the next piece of payload, unmasked.
+    #[inline]
+    pub(crate) fn push(&mut self, piece: &[u8], remaining: u64) -> Result<(), Error> {
+        self.check(piece)?;
+        self.grow_for(piece.len() as u64, remaining);
+        self.payload.extend_from_slice(piece);
+        self.settled = self.payload.len();
+        Ok(())
+    }
+
+    /// A whole message in one piece, copied out in one allocation of its size.
+    #[inline]
+    pub(crate) fn whole(&mut self, payload: &[u8]) -> Result<Message, Error> {
+        self.check(payload)?;
+        let bytes = Bytes::copy_from_slice(payload);
+        self.message(bytes)
+    }
+
+    /// Whether the message is all in one piece, if that is its beginning and its end.
+    #[inline]
+    pub(crate) fn is_untouched(&self) -> bool {
+        self.payload.is_empty() && !self.in_pieces
+    }
+
+    /// Where the rest of a frame's payload may be read to directly: at most `remaining` bytes.
+    pub(crate) fn landing(&mut self, remaining: u64) -> Limit<&mut BytesMut> {
+        // The room that taken pieces leave over may be next to nothing.
+        let least = if self.in_pieces { remaining.min(FIRST) } else { 1 };
+        self.grow_for(least, remaining);
+        let spare = self.payload.capacity() - self.payload.len();
+        let limit = usize::try_from(remaining).map_or(spare, |remaining| remaining.min(spare));
+        (&mut self.payload).limit(limit)
+    }
+
+    /// What has been read into the landing, for unmasking; then it is to be [checked](Self::check_landed).
+    pub(crate) fn landed(&mut self) -> &mut [u8] {
+        &mut self.payload[self.settled..]
+    }
+
+    /// Checks what has landed.
+    pub(crate) fn check_landed(&mut self) -> Result<(), Error> {
+        let landed = &self.payload[self.settled..];
+        self.settled = self.payload.len();
+        match &mut self.kind {
+            Some(Kind::Text(validator)) => validator.feed(landed).map_err(invalid_text),
+            _ => Ok(()),
+        }
+    }
+
+    /// Bytes held of the message so far.
+    pub(crate) fn len(&self) -> usize {
+        self.payload.len()
+    }
+
+    /// Ends the message: gives it, or nothing if it was taken in pieces. Then the last of them is still held.
+    pub(crate) fn finish(&mut self) -> Result<Option<Message>, Error> {
+        if !self.in_pieces {
+            let payload = core::mem::take(&mut self.payload).freeze();
+            return self.message(payload).map(Some);
+        }
+        if let Some(Kind::Text(validator)) = self.kind.take() {
+            validator.finish().map_err(invalid_text)?;
+        }
+        (self.fragments, self.claimed, self.in_pieces) = (0, 0, false);
+        if self.payload.is_empty() {
+            self.payload = BytesMut::new();
+        }
+        self.bound();
+        Ok(None)
+    }
+
+    #[inline]
+    fn check(&mut self, piece: &[u8]) -> Result<(), Error> {
+        match &mut self.kind {
+            Some(Kind::Text(validator)) => validator.feed(piece).map_err(invalid_text),
+            _ => Ok(()),
+        }
+    }
+
+    #[inline]
+    fn message(&mut self, payload: Bytes) -> Result<Message, Error> {
+        self.fragments = 0;
+        self.claimed = 0;
+        self.settled = 0;
+        match self.kind.take() {
+            Some(Kind::Text(validator)) => {
+                let proof: Validated = validator.finish().map_err(invalid_text)?;
+                Ok(Message::Text(Text::from_validated(payload, proof)))
+            }
+            _ => Ok(Message::Binary(payload)),
+        }
+    }
+
+    /// Makes room for at least `least` more bytes of the `remaining` that the frame's header claims. Room doubles with
+    /// what has arrived, so that a claim of 1 GB with 10 bytes behind it costs a few kilobytes.
+    fn grow_for(&mut self, least: u64, remaining: u64) {
+        let len = self.payload.len();
+        if ((self.payload.capacity() - len) as u64) < least {
+            let doubled = (len as u64).max(FIRST).min(remaining).max(least);
+            self.payload.reserve(usize::try_from(doubled).unwrap_or(usize::MAX));
+        }
+    }
+}
+
+fn invalid_text(_: InvalidUtf8) -> Error {
+    Violation::InvalidUtf8InText.into()
+}

@@ -1,0 +1,129 @@
+//! One message of any size, read as it arrives.
+
+use core::fmt;
+use core::pin::Pin;
+use core::task::{Context, Poll, ready};
+use std::io;
+
+use bytes::{Buf, Bytes};
+use sockeye_proto::{Message, MessageKind};
+use tokio::io::{AsyncRead, ReadBuf};
+
+use crate::shared::Handle;
+use crate::stream::Reading;
+
+/// A message that is read as it arrives, as an [`AsyncRead`] that ends where the message ends. Made by `recv_stream` of a
+/// [`WebSocket`](crate::WebSocket::recv_stream) or a [`Receiver`](crate::Receiver).
+///
+/// At most 64 KiB of it is held, also within one frame of 10 GB: a reader that waits holds the peer back through TCP.
+/// The message may be of any size; [`Limits::message`](crate::Limits::message) is for those that are taken whole. Of a
+/// text every byte is checked before it is given; a piece may end within a character, the message does not.
+///
+/// Dropping it skips what is left of the message.
+///
+/// # Errors
+/// Reading fails as [`recv`](crate::Receiver::recv) does, with that [`Error`](crate::Error) inside: a message that breaks
+/// off does not look like one that has ended.
+///
+/// # Cancel safety
+/// Dropping the future of a read loses nothing.
+///
+/// ```
+/// # use sockeye::{Limits, MessageKind, Role, WebSocket};
+/// # use tokio::io::AsyncReadExt;
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let (near, far) = tokio::io::duplex(1024);
+/// # let client = WebSocket::from_stream(near, Role::Client, Limits::default());
+/// # let mut server = WebSocket::from_stream(far, Role::Server, Limits::default());
+/// client.send("你好").await?;
+/// let mut stream = server.recv_stream().await?.expect("a message begins");
+/// assert_eq!(stream.kind(), MessageKind::Text);
+/// let mut text = String::new();
+/// stream.read_to_string(&mut text).await?;
+/// assert_eq!(text, "你好");
+/// # Ok(()) }
+/// ```
+pub struct RecvStream<'a> {
+    handle: &'a Handle,
+    kind: MessageKind,
+    /// What has been taken from the connection and not been read.
+    piece: Bytes,
+    /// The length of the message, if it was there as a whole.
+    whole: Option<usize>,
+    /// Whether more of it is to come.
+    arriving: bool,
+}
+
+/// A message that has begun.
+pub(crate) enum Begun {
+    /// All of it has arrived.
+    Whole(Message),
+    /// More is to come.
+    Arriving(MessageKind),
+}
+
+impl<'a> RecvStream<'a> {
+    pub(crate) fn new(handle: &'a Handle, begun: Begun) -> Self {
+        match begun {
+            Begun::Whole(message) => {
+                let (kind, whole) = (message.kind(), Some(message.len()));
+                Self { handle, kind, piece: message.into_bytes(), whole, arriving: false }
+            }
+            Begun::Arriving(kind) => Self { handle, kind, piece: Bytes::new(), whole: None, arriving: true },
+        }
+    }
+
+    /// Text or binary.
+    #[must_use]
+    pub const fn kind(&self) -> MessageKind {
+        self.kind
+    }
+
+    /// The length that the header of the frame now arriving declares, in bytes: of the whole message if that is one frame,
+    /// as most are, and compressed if the message is. `None` once the message has ended.
+    #[must_use]
+    pub fn frame_len(&self) -> Option<u64> {
+        match self.whole {
+            Some(len) => Some(len as u64),
+            None => self.handle.turn().begun().filter(|_| self.arriving).map(|begun| begun.frame_len),
+        }
+    }
+}
+
+impl AsyncRead for RecvStream<'_> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        while self.piece.is_empty() && self.arriving {
+            let piece = self.handle.poll_read(cx, Reading::Pieces, |driver| driver.take_piece());
+            match ready!(piece) {
+                Ok(Some(piece)) => self.piece = piece,
+                Ok(None) => self.arriving = false,
+                Err(error) => {
+                    self.arriving = false;
+                    return Poll::Ready(Err(error.into()));
+                }
+            }
+        }
+        let count = self.piece.len().min(buf.remaining());
+        buf.put_slice(&self.piece[..count]);
+        self.piece.advance(count);
+        if self.piece.is_empty() {
+            // Not to keep its memory while waiting for the next.
+            self.piece = Bytes::new();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Drop for RecvStream<'_> {
+    fn drop(&mut self) {
+        if self.arriving {
+            self.handle.turn().read_as(Reading::Nobody);
+        }
+    }
+}
+
+impl fmt::Debug for RecvStream<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RecvStream").field("kind", &self.kind).field("arriving", &self.arriving).finish_non_exhaustive()
+    }
+}

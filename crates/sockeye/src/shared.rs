@@ -1,0 +1,316 @@
+//! What the handles to one connection share, and how each of them takes its turn on it.
+//!
+//! A [`Turn`] is the connection, locked. It is never held over an await, and when it ends those whose wait is over are
+//! woken: nobody who changes something has to know who waits for it.
+
+use core::ops::{Deref, DerefMut};
+use core::task::{Context, Poll, Waker};
+use std::sync::Arc;
+
+use sockeye_proto::Connection;
+
+use crate::budget::{Budget, Share};
+use crate::driven::{self, DriveId};
+use crate::error::Error;
+use crate::stream::{ANY, Driver, Reading};
+use crate::sync::{Mutex, MutexGuard, lock, spawn};
+use crate::transport::Transport;
+use crate::waiters::{Due, Place, Queue, Waiters};
+
+pub(crate) struct Shared {
+    state: Mutex<State>,
+    waiters: Arc<Waiters>,
+}
+
+struct State {
+    driver: Driver,
+    /// Handles that people hold.
+    handles: usize,
+    /// A server holds on to the connection until its handler has ended, whatever that drops.
+    kept: bool,
+    /// The future whose task drives the connection.
+    driven: Option<DriveId>,
+    /// A task of its own writes what was accepted, as nobody drives the connection.
+    draining: bool,
+}
+
+/// So much is gathered before it is written in the middle of a poll.
+const GATHERED: usize = 64 << 10;
+
+impl Shared {
+    /// A connection without a handle.
+    pub(crate) fn new(transport: Transport, connection: Connection, early: &[u8], budget: Option<Budget>) -> Arc<Self> {
+        let waiters = Arc::new(Waiters::default());
+        let waker = Waker::from(Arc::clone(&waiters));
+        let driver = Driver::new(transport, connection, early, waker, budget.map(Share::new));
+        let state = State { driver, handles: 0, kept: false, driven: None, draining: false };
+        Arc::new(Self { state: Mutex::new(state), waiters })
+    }
+
+    /// Takes a turn.
+    pub(crate) fn turn(self: &Arc<Self>) -> Turn<'_> {
+        let mut state = lock(&self.state);
+        let here = driven::adopt(&mut state.driven, self);
+        Turn { shared: self, state: Some(state), here, but: None }
+    }
+
+    // --- waiting ---
+
+    /// Waits as the reader.
+    pub(crate) fn poll_read<T>(
+        self: &Arc<Self>,
+        cx: &Context<'_>,
+        reading: Reading,
+        mut look: impl FnMut(&mut Driver) -> Option<T>,
+    ) -> Poll<T> {
+        let mut turn = self.turn();
+        if let Some(found) = look(&mut turn) {
+            return Poll::Ready(found);
+        }
+        turn.read_as(reading);
+        self.waiters.read(cx.waker());
+        turn.run(cx, 1, look)
+    }
+
+    /// Waits for something to be written, answered or ended.
+    pub(crate) fn poll_watch<T>(
+        self: &Arc<Self>,
+        cx: &Context<'_>,
+        place: &mut Option<Place>,
+        mut look: impl FnMut(&mut Driver) -> Option<T>,
+    ) -> Poll<T> {
+        let mut turn = self.turn();
+        let found = match look(&mut turn) {
+            Some(found) => Poll::Ready(found),
+            None => {
+                turn.wait(place, Queue::Watchers, cx);
+                turn.run(cx, ANY, look)
+            }
+        };
+        drop(turn);
+        if found.is_ready() {
+            *place = None;
+        }
+        found
+    }
+
+    /// Waits for room for a message of this length, and accepts it in the same turn.
+    pub(crate) fn poll_accept<T>(
+        self: &Arc<Self>,
+        cx: &Context<'_>,
+        place: &mut Option<Place>,
+        queue: Queue,
+        len: usize,
+        accept: impl FnOnce(&mut Turn<'_>) -> Result<T, Error>,
+    ) -> Poll<Result<T, Error>> {
+        let mut turn = self.turn();
+        let mut room = turn.room_in_line(place.as_ref(), queue, len);
+        if room.is_none() {
+            turn.wait(place, queue, cx);
+            let place = place.as_ref();
+            let waited = turn.run(cx, ANY, |driver| self.room(driver, place, queue, len));
+            room = match waited {
+                Poll::Ready(room) => Some(room),
+                Poll::Pending => None,
+            };
+        }
+        let Some(room) = room else {
+            return Poll::Pending;
+        };
+        let accepted = room.and_then(|()| accept(&mut turn));
+        drop(turn);
+        // The next one's turn.
+        *place = None;
+        Poll::Ready(accepted)
+    }
+
+    /// Whether one in this place may send a message of this length.
+    fn room(&self, driver: &Driver, place: Option<&Place>, queue: Queue, len: usize) -> Option<Result<(), Error>> {
+        let room = driver.room(len)?;
+        let turn = queue == Queue::Front || (!driver.connection.in_fragments() && self.waiters.is_first(place));
+        (turn || room.is_err()).then_some(room)
+    }
+
+    // --- being driven ---
+
+    /// The end of a poll of the future that drives the connection: writes what it has queued, and reads ahead while it
+    /// waits for something else.
+    pub(crate) fn settle(self: &Arc<Self>, cx: &Context<'_>) {
+        self.waiters.drive(Some(cx.waker()));
+        let mut turn = self.turn();
+        turn.settle(cx);
+    }
+
+    /// Is driven by this future from now on, if by no other.
+    pub(crate) fn drive_by(&self, id: DriveId) {
+        lock(&self.state).driven.get_or_insert(id);
+    }
+
+    /// This future is gone, and drives the connection no more.
+    pub(crate) fn release(&self, id: DriveId) {
+        let mut state = lock(&self.state);
+        if state.driven == Some(id) {
+            state.driven = None;
+            drop(state);
+            self.waiters.drive(None);
+        }
+    }
+
+    /// Whether the connection lives on without handles until [`let_go`](Self::let_go).
+    pub(crate) fn keep(&self) {
+        lock(&self.state).kept = true;
+    }
+
+    /// Leaves the connection to whoever holds a handle to its receiving side. Whether there is nobody.
+    pub(crate) fn let_go(&self) -> bool {
+        let mut state = lock(&self.state);
+        state.kept = false;
+        state.driver.reading() == Reading::Discard
+    }
+
+    /// Writes what was accepted, in a task of its own, until the queue is empty or the closing deadline has passed.
+    async fn drain(self: Arc<Self>) {
+        let mut place = None;
+        core::future::poll_fn(|cx| {
+            self.poll_watch(cx, &mut place, |driver| {
+                (!driver.has_unwritten() || driver.is_broken() || driver.has_ended()).then_some(())
+            })
+        })
+        .await;
+        lock(&self.state).draining = false;
+        // What was accepted since found a task at work that had just ended.
+        self.turn().drain();
+    }
+}
+
+/// The connection, for as long as nobody waits: locked. It derefs to the [`Driver`].
+pub(crate) struct Turn<'a> {
+    shared: &'a Arc<Shared>,
+    /// There until it is dropped.
+    state: Option<MutexGuard<'a, State>>,
+    /// Whether this runs within a poll of the future that drives the connection: its queue is written at the end of that.
+    here: bool,
+    /// One who waits, and looks for itself.
+    but: Option<u64>,
+}
+
+impl Turn<'_> {
+    /// Takes a place, or keeps the one there is.
+    fn wait(&mut self, place: &mut Option<Place>, queue: Queue, cx: &Context<'_>) {
+        self.shared.waiters.enter(place, queue, cx.waker());
+        self.but = place.as_ref().map(Place::ticket);
+    }
+
+    /// Whether a message of this length can be accepted now by one who stands there.
+    pub(crate) fn room_in_line(&self, place: Option<&Place>, queue: Queue, len: usize) -> Option<Result<(), Error>> {
+        self.shared.room(self, place, queue, len)
+    }
+
+    /// What was accepted leaves: at the end of the poll where the connection is driven, at once everywhere else. What
+    /// the transport does not take now is written by whoever drives the connection, or by a task of its own.
+    ///
+    /// # Errors
+    /// That of the transport, if it has failed.
+    pub(crate) fn leave(&mut self) -> Result<(), Error> {
+        if self.here {
+            return self.gather();
+        }
+        self.write();
+        if self.is_broken() {
+            return self.check_writable();
+        }
+        // One who only ever sends learns of a Close all the same. One message more, no further: what is behind it waits
+        // until that is taken.
+        let goal = self.ahead() + 1;
+        let _ = self.progress(goal);
+        self.drain();
+        Ok(())
+    }
+
+    /// What was accepted stays in the queue until that is long.
+    ///
+    /// # Errors
+    /// As for [`leave`](Self::leave).
+    pub(crate) fn gather(&mut self) -> Result<(), Error> {
+        if self.connection.queued() >= GATHERED {
+            self.write();
+        }
+        if self.is_broken() { self.check_writable() } else { Ok(()) }
+    }
+
+    /// Has what is queued written by a task of its own, if nobody else is there to do it.
+    fn drain(&mut self) {
+        let rest = self.has_unwritten() && !self.is_broken() && !self.has_ended();
+        let state = self.state();
+        if rest && state.driven.is_none() && !state.draining {
+            state.draining = true;
+            spawn(Arc::clone(self.shared).drain());
+        }
+    }
+
+    fn state(&mut self) -> &mut State {
+        self.state.as_mut().expect("there until it is dropped")
+    }
+}
+
+impl Deref for Turn<'_> {
+    type Target = Driver;
+
+    fn deref(&self) -> &Driver {
+        &self.state.as_ref().expect("there until it is dropped").driver
+    }
+}
+
+impl DerefMut for Turn<'_> {
+    fn deref_mut(&mut self) -> &mut Driver {
+        &mut self.state().driver
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.account();
+        let due: Due = self.due();
+        // Nobody is woken under the lock.
+        self.state = None;
+        self.shared.waiters.notify(due, self.but);
+    }
+}
+
+/// A handle to a connection that people hold: when the last one is dropped nobody can call any more, and it is closed.
+pub(crate) struct Handle(Arc<Shared>);
+
+impl Handle {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        lock(&shared.state).handles += 1;
+        Self(shared)
+    }
+}
+
+impl Deref for Handle {
+    type Target = Arc<Shared>;
+
+    fn deref(&self) -> &Arc<Shared> {
+        &self.0
+    }
+}
+
+impl Clone for Handle {
+    fn clone(&self) -> Self {
+        Self::new(Arc::clone(&self.0))
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        let mut turn = self.0.turn();
+        let state = turn.state();
+        state.handles -= 1;
+        if state.handles == 0 && !state.kept {
+            // Whoever drove it on behalf of the handles has nothing to do here any more.
+            state.driven = None;
+            turn.abandon();
+            turn.drain();
+        }
+    }
+}
