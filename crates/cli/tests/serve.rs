@@ -1,20 +1,26 @@
 //! `sockeye serve` as its users meet it: what it prints, what it serves, how it stops.
 
 use std::io::{BufRead, BufReader, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Bytes;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
+use sockeye::rustls::pki_types::{CertificateDer, ServerName};
+use sockeye::rustls::{ClientConfig, RootCertStore};
 use sockeye::{CloseCode, Message};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 
 /// A server of its own for a test, on a free port; it ends with the test.
 struct Server {
     process: Child,
+    scheme: String,
     address: String,
 }
 
@@ -29,8 +35,9 @@ impl Server {
             .unwrap();
         let mut line = String::new();
         BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let address = line.trim_end().strip_prefix("listening on http://").expect("it says where it is").to_owned();
-        Self { process, address }
+        let url = line.trim_end().strip_prefix("listening on ");
+        let (scheme, address) = url.and_then(|url| url.split_once("://")).expect("it says where it is");
+        Self { process, scheme: scheme.to_owned(), address: address.to_owned() }
     }
 
     async fn connect(&self) -> sockeye::WebSocket {
@@ -38,7 +45,13 @@ impl Server {
     }
 
     async fn request(&self, method: Method, path: &str) -> Response<Bytes> {
-        let stream = TcpStream::connect(&self.address).await.unwrap();
+        self.request_over(TcpStream::connect(&self.address).await.unwrap(), method, path).await
+    }
+
+    async fn request_over<S>(&self, stream: S, method: Method, path: &str) -> Response<Bytes>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         let (mut http, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
         tokio::spawn(connection);
         let request = Request::builder().method(method).uri(path).header("Host", &self.address);
@@ -168,6 +181,118 @@ async fn a_second_signal_does_not_wait_for_those_who_do_not_close() {
     assert_eq!(server.ended().await.0, Some(0));
 }
 
+/// A certificate for 127.0.0.1 and its key, as PEM files in a folder that ends with the test.
+struct Files {
+    folder: PathBuf,
+    certificate: CertificateDer<'static>,
+}
+
+impl Files {
+    fn of(test: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("sockeye-{test}-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let identity = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+        std::fs::write(folder.join("cert.pem"), identity.cert.pem()).unwrap();
+        std::fs::write(folder.join("key.pem"), identity.signing_key.serialize_pem()).unwrap();
+        Self { folder, certificate: identity.cert.into() }
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.folder.join(name).to_str().unwrap().to_owned()
+    }
+
+    fn serve(&self) -> Server {
+        let server = Server::start(&["--tls-cert", &self.path("cert.pem"), "--tls-key", &self.path("key.pem")]);
+        assert_eq!(server.scheme, "https");
+        server
+    }
+
+    /// A client that trusts this certificate alone.
+    fn client(&self) -> Arc<ClientConfig> {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.certificate.clone()).unwrap();
+        Arc::new(ClientConfig::builder().with_root_certificates(roots).with_no_client_auth())
+    }
+}
+
+impl Drop for Files {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+#[tokio::test]
+async fn with_a_certificate_it_serves_https_and_wss_and_drains_as_without() {
+    let files = Files::of("tls");
+    let mut server = files.serve();
+    let name = ServerName::try_from("127.0.0.1").unwrap();
+    let stream = TcpStream::connect(&server.address).await.unwrap();
+    let stream = TlsConnector::from(files.client()).connect(name, stream).await.unwrap();
+    let page = server.request_over(stream, Method::GET, "/").await;
+    assert_eq!(page.status(), StatusCode::OK);
+    assert!(page.headers()["content-security-policy"].to_str().unwrap().contains("wss:"));
+
+    let echo = sockeye::connect(format!("wss://{}/echo", server.address)).tls(files.client());
+    let own_page = format!("https://{}", server.address);
+    let mut ws = echo.clone().header("Origin", own_page).await.unwrap();
+    for message in [Message::from("你好，世界 👋"), Message::from(vec![7; 1 << 20])] {
+        ws.send(message.clone()).await.unwrap();
+        assert!(ws.recv().await.unwrap() == Some(message));
+    }
+    // A handshake that has not begun does not keep it.
+    let _stalled = TcpStream::connect(&server.address).await.unwrap();
+    let mut idle = echo.await.unwrap();
+    server.signal("TERM");
+    for ws in [&mut ws, &mut idle] {
+        assert_eq!(ws.recv().await.unwrap(), None);
+        assert_eq!(ws.close_reason().unwrap().code(), CloseCode::GOING_AWAY);
+    }
+    assert_eq!(server.ended().await, (Some(0), String::new()));
+}
+
+#[tokio::test]
+async fn plain_http_on_the_tls_port_is_not_answered_and_does_no_harm() {
+    let files = Files::of("plain");
+    let server = files.serve();
+    assert!(sockeye::connect(format!("ws://{}/echo", server.address)).await.is_err());
+    assert!(sockeye::connect(format!("wss://{}/echo", server.address)).tls(files.client()).await.is_ok());
+}
+
+#[test]
+fn a_certificate_or_key_that_cannot_be_used_is_one_line_that_says_why_and_status_1() {
+    let files = Files::of("files");
+    std::fs::write(files.path("empty.pem"), "nothing\n").unwrap();
+    std::fs::write(files.path("other.pem"), rcgen::KeyPair::generate().unwrap().serialize_pem()).unwrap();
+    let cut = std::fs::read_to_string(files.path("cert.pem")).unwrap();
+    std::fs::write(files.path("cut.pem"), &cut[..cut.len() / 2]).unwrap();
+    let damaged = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    std::fs::write(files.path("damaged.pem"), damaged).unwrap();
+    std::fs::write(files.path("damaged-key.pem"), damaged.replace("CERTIFICATE", "PRIVATE KEY")).unwrap();
+    for (cert, key, culprit, why) in [
+        ("none.pem", "key.pem", "none.pem", "there is no such file"),
+        ("cert.pem", "none.pem", "none.pem", "there is no such file"),
+        ("", "key.pem", "", "directory"),
+        ("empty.pem", "key.pem", "empty.pem", "there is no certificate in it"),
+        ("key.pem", "cert.pem", "key.pem", "there is no certificate in it"),
+        ("cert.pem", "empty.pem", "empty.pem", "there is no private key in it"),
+        ("cert.pem", "other.pem", "other.pem", "it is not the key of the certificate in"),
+        ("cut.pem", "key.pem", "cut.pem", "it is cut off"),
+        ("damaged.pem", "key.pem", "damaged.pem", "the certificate cannot be used"),
+        ("cert.pem", "damaged-key.pem", "damaged-key.pem", "private key"),
+    ] {
+        let (cert, key) = (files.path(cert), files.path(key));
+        let output = run(&["serve", "--listen", "127.0.0.1:0", "--tls-cert", &cert, "--tls-key", &key]);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+        assert!(
+            said.starts_with(&format!("error: cannot use {}: ", files.path(culprit))) && said.contains(why),
+            "{said}"
+        );
+        assert!(output.stdout.is_empty());
+    }
+}
+
 #[test]
 fn a_port_in_use_is_one_line_and_status_1() {
     let server = Server::start(&[]);
@@ -186,6 +311,8 @@ fn wrong_usage_is_one_line_and_status_2() {
         (&["serve", "--threads", "0"], "--threads"),
         (&["serve", "--max-message", "lots"], "--max-message"),
         (&["serve", "--log", "sockeye=loud"], "--log"),
+        (&["serve", "--tls-cert", "cert.pem"], "--tls-key"),
+        (&["serve", "--tls-key", "key.pem"], "--tls-cert"),
         (&["sevre"], "serve"),
     ] {
         let output = run(arguments);
@@ -198,9 +325,13 @@ fn wrong_usage_is_one_line_and_status_2() {
 
 #[test]
 fn options_are_environment_variables_too() {
-    let output = sockeye().arg("serve").env("SOCKEYE_LISTEN", "nowhere").output().unwrap();
-    assert_eq!(output.status.code(), Some(2));
-    assert!(String::from_utf8(output.stderr).unwrap().contains("nowhere"));
+    for (name, value, named) in
+        [("SOCKEYE_LISTEN", "nowhere", "nowhere"), ("SOCKEYE_TLS_CERT", "cert.pem", "--tls-key")]
+    {
+        let output = sockeye().arg("serve").env(name, value).output().unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        assert!(String::from_utf8(output.stderr).unwrap().contains(named));
+    }
 }
 
 #[test]

@@ -3,22 +3,32 @@
 use core::future::{Future, IntoFuture};
 use core::pin::Pin;
 use core::time::Duration;
+#[cfg(feature = "tls")]
+use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use http_body_util::Empty;
+use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use sockeye_proto::deflate::Compression;
 use sockeye_proto::handshake::client::{Offer, Target, request, verify};
 use sockeye_proto::handshake::{HandshakeError, Key};
 use sockeye_proto::{Limits, Role};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+#[cfg(feature = "tls")]
+use tokio_rustls::rustls::ClientConfig;
 
 use crate::budget::Budget;
+#[cfg(not(feature = "tls"))]
+use crate::error::TlsError;
 use crate::error::{Error, Phase};
-use crate::server::upgraded_transport;
-use crate::websocket::WebSocket;
 use crate::random;
+use crate::server::upgraded_transport;
+#[cfg(feature = "tls")]
+use crate::tls;
+use crate::websocket::WebSocket;
 
 /// Opens a WebSocket: await what this returns, or set something on it first.
 ///
@@ -34,11 +44,13 @@ use crate::random;
 /// # Ok(()) }
 /// ```
 ///
-/// `wss:` URLs are refused until TLS has come to this library.
+/// `wss:` URLs are opened over TLS, by the root certificates of the system (or those that `SSL_CERT_FILE` and
+/// `SSL_CERT_DIR` name) unless `.tls(config)` sets others. Without the feature `tls` they are refused.
 ///
 /// # Errors
 /// [`Error::Handshake`] for a URL, header or subprotocol that cannot be sent (nothing is), and for an answer that opens
-/// no WebSocket; [`Error::Io`] without a connection; [`Error::Timeout`] after 10 s in all.
+/// no WebSocket; [`Error::Tls`] for a server that is not trusted or speaks no TLS; [`Error::Io`] without a connection;
+/// [`Error::Timeout`] after 10 s in all.
 ///
 /// # Cancel safety
 /// Dropping the future ends the attempt and its connection.
@@ -50,6 +62,8 @@ pub fn connect(url: impl Into<String>) -> Connect {
         offer: Offer::default(),
         limits: Limits::default(),
         budget: None,
+        #[cfg(feature = "tls")]
+        tls: None,
     }
 }
 
@@ -64,6 +78,8 @@ pub struct Connect {
     offer: Offer,
     limits: Limits,
     budget: Option<Budget>,
+    #[cfg(feature = "tls")]
+    tls: Option<Arc<ClientConfig>>,
 }
 
 impl Connect {
@@ -105,6 +121,28 @@ impl Connect {
         Self { limits: self.limits.message(bytes), ..self }
     }
 
+    /// What TLS goes by for a `wss:` URL: roots of your own, a certificate for the client. Where the configuration names no
+    /// protocol for ALPN, HTTP/1.1 is offered; a WebSocket needs it to be chosen.
+    ///
+    /// ```no_run
+    /// # async fn run() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    /// use std::sync::Arc;
+    ///
+    /// use sockeye::rustls::pki_types::CertificateDer;
+    /// use sockeye::rustls::pki_types::pem::PemObject;
+    /// use sockeye::rustls::{ClientConfig, RootCertStore};
+    ///
+    /// let mut roots = RootCertStore::empty();
+    /// roots.add(CertificateDer::from_pem_file("root.pem")?)?;
+    /// let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    /// let mut ws = sockeye::connect("wss://localhost:8443/").tls(Arc::new(config)).await?;
+    /// # Ok(()) }
+    /// ```
+    #[cfg(feature = "tls")]
+    pub fn tls(self, config: Arc<ClientConfig>) -> Self {
+        Self { tls: Some(tls::client_config(config)), ..self }
+    }
+
     /// How long connecting and the opening handshake may take in all; short for [`Limits::opening`].
     pub fn timeout(self, timeout: Duration) -> Self {
         Self { limits: self.limits.opening(timeout), ..self }
@@ -120,23 +158,29 @@ impl Connect {
             return Err(error.into());
         }
         let target = Target::parse(&self.url)?;
+        #[cfg(not(feature = "tls"))]
         if target.secure {
-            return Err(HandshakeError::Url("wss: needs TLS, which has not come to this library yet").into());
+            return Err(TlsError::without_feature(&target.host).into());
         }
+        #[cfg(feature = "tls")]
+        let client = match target.secure {
+            true => Some(tls::Client::new(&target.host, self.tls).await?),
+            false => None,
+        };
         let key = Key::new(random::bytes());
         let request = request(&target, &key, &self.offer, self.headers)?.map(|()| Empty::<Bytes>::new());
 
         let stream = TcpStream::connect((target.host.as_str(), target.port)).await?;
         stream.set_nodelay(true)?;
-        let (mut http, connection) = hyper::client::conn::http1::Builder::new()
-            .max_buf_size(self.limits.max_head())
-            .max_headers(self.limits.max_fields())
-            .handshake(TokioIo::new(stream))
-            .await
-            .map_err(http_error)?;
-        // Ends by itself: with the upgrade, or when `http` and the response are dropped.
-        tokio::spawn(connection.with_upgrades());
-        let response = http.send_request(request).await.map_err(http_error)?;
+        #[cfg(feature = "tls")]
+        let response = match client {
+            Some(client) => exchange(client.connect(stream).await?, request, &self.limits)
+                .await
+                .map_err(|error| client.http_error(&error).unwrap_or_else(|| http_error(error)))?,
+            None => exchange(stream, request, &self.limits).await.map_err(http_error)?,
+        };
+        #[cfg(not(feature = "tls"))]
+        let response = exchange(stream, request, &self.limits).await.map_err(http_error)?;
         let agreed = verify(&response, &key, &self.offer)?;
         let transport = upgraded_transport(hyper::upgrade::on(response).await.map_err(http_error)?);
         let compression = self.offer.compression_offered();
@@ -154,6 +198,21 @@ impl IntoFuture for Connect {
             tokio::time::timeout(timeout, self.open()).await.unwrap_or(Err(Error::Timeout(Phase::Opening)))
         })
     }
+}
+
+/// Sends the request and waits for the response, of which hyper does the HTTP.
+async fn exchange<S>(stream: S, request: Request<Empty<Bytes>>, limits: &Limits) -> hyper::Result<Response<Incoming>>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (mut http, connection) = hyper::client::conn::http1::Builder::new()
+        .max_buf_size(limits.max_head())
+        .max_headers(limits.max_fields())
+        .handshake(TokioIo::new(stream))
+        .await?;
+    // Ends by itself: with the upgrade, or when `http` and the response are dropped.
+    tokio::spawn(connection.with_upgrades());
+    http.send_request(request).await
 }
 
 fn http_error(error: hyper::Error) -> Error {

@@ -1,6 +1,7 @@
 //! What can go wrong with a connection, and whose fault it is: the network's, the peer's, or the caller's.
 
 use core::fmt;
+use std::borrow::Cow;
 use std::io;
 
 use sockeye_proto::close::InvalidCloseReason;
@@ -20,6 +21,8 @@ pub enum Error {
     Protocol(ProtocolError),
     /// The opening handshake failed: by what the server answered, or by what the caller asked for.
     Handshake(HandshakeError),
+    /// A `wss:` URL, and no TLS with the server: whose fault that is, its text says. Close code 1015 stands for that.
+    Tls(TlsError),
     /// What came instead of an HTTP response could not be read as one.
     Http(Box<dyn core::error::Error + Send + Sync>),
     /// A deadline passed.
@@ -30,11 +33,57 @@ pub enum Error {
     InvalidClose(InvalidCloseReason),
 }
 
+/// Why there is no TLS with a server. Displayed, it names the host and the reason; its source has the particulars.
+#[derive(Debug)]
+pub struct TlsError {
+    host: String,
+    why: Cow<'static, str>,
+    source: Option<Box<dyn core::error::Error + Send + Sync>>,
+}
+
+impl TlsError {
+    #[cfg(feature = "tls")]
+    pub(crate) fn new(
+        host: &str,
+        why: impl Into<Cow<'static, str>>,
+        source: impl Into<Box<dyn core::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self { host: host.to_owned(), why: why.into(), source: Some(source.into()) }
+    }
+
+    #[cfg(not(feature = "tls"))]
+    pub(crate) fn without_feature(host: &str) -> Self {
+        Self {
+            host: host.to_owned(),
+            why: Cow::Borrowed("this program is built without the feature `tls` of sockeye"),
+            source: None,
+        }
+    }
+
+    /// The server's name or address, as it stands in the URL.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+}
+
+impl fmt::Display for TlsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "no TLS with {}: {}", self.host, self.why)
+    }
+}
+
+impl core::error::Error for TlsError {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        self.source.as_deref().map(|source| source as _)
+    }
+}
+
 /// What took too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Phase {
-    /// Connecting and the opening handshake.
+    /// Connecting and the opening handshake, TLS and all.
     Opening,
     /// The peer's life: it answered no Ping, and sent nothing else, for as long as [`Limits::pong`](crate::Limits::pong) allows.
     Keepalive,
@@ -69,7 +118,7 @@ impl Error {
             Self::Io(error) if error.kind() == io::ErrorKind::TimedOut => ErrorKind::Timeout,
             Self::Io(_) | Self::Aborted => ErrorKind::Network,
             Self::Timeout(_) => ErrorKind::Timeout,
-            Self::Protocol(_) | Self::Http(_) => ErrorKind::Peer,
+            Self::Protocol(_) | Self::Http(_) | Self::Tls(_) => ErrorKind::Peer,
             Self::Closed => ErrorKind::Closed,
             Self::Handshake(Url(_) | InvalidSubprotocol(_) | InvalidHeader | ReservedHeader(_))
             | Self::InvalidClose(_) => ErrorKind::Caller,
@@ -77,12 +126,16 @@ impl Error {
         }
     }
 
-    /// The code that answers the peer (1002, 1007, 1009), or 1006 where the connection just ended.
+    /// The code that answers the peer (1002, 1007, 1009), or the one that stands for an end without: 1006 where the
+    /// connection just ended, 1015 where TLS failed.
     #[must_use]
     pub const fn close_code(&self) -> Option<CloseCode> {
         match self {
             Self::Protocol(error) => Some(error.close_code()),
-            Self::Aborted | Self::Io(_) | Self::Timeout(Phase::Closing | Phase::Keepalive) => Some(CloseCode::ABNORMAL_CLOSURE),
+            Self::Aborted | Self::Io(_) | Self::Timeout(Phase::Closing | Phase::Keepalive) => {
+                Some(CloseCode::ABNORMAL_CLOSURE)
+            }
+            Self::Tls(_) => Some(CloseCode::TLS_HANDSHAKE),
             _ => None,
         }
     }
@@ -117,6 +170,7 @@ impl fmt::Display for Error {
             // These say all there is to say; their `source` is what lies below them.
             Self::Protocol(error) => error.fmt(f),
             Self::Handshake(error) => error.fmt(f),
+            Self::Tls(error) => error.fmt(f),
             Self::InvalidClose(error) => error.fmt(f),
             Self::Http(_) => f.write_str("the server's answer could not be read as HTTP"),
             Self::Timeout(Phase::Opening) => f.write_str("opening the connection took too long"),
@@ -133,6 +187,7 @@ impl core::error::Error for Error {
         match self {
             Self::Io(error) => Some(error),
             Self::Http(error) => Some(&**error),
+            Self::Tls(error) => error.source(),
             _ => None,
         }
     }
@@ -162,6 +217,12 @@ impl From<io::Error> for Error {
 impl From<HandshakeError> for Error {
     fn from(error: HandshakeError) -> Self {
         Self::Handshake(error)
+    }
+}
+
+impl From<TlsError> for Error {
+    fn from(error: TlsError) -> Self {
+        Self::Tls(error)
     }
 }
 

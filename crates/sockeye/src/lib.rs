@@ -38,6 +38,7 @@
 //! | [`WebSocket`]: one type for client and server | `websocket.rs`, driven by `stream.rs`, the only file that touches socket I/O |
 //! | [`connect`] | `client.rs` |
 //! | [`serve`], [`upgrade`] | `server/` |
+//! | TLS: `wss:` URLs, and [`Serve`] with a certificate | `tls.rs`, over rustls; the feature `tls`, on by default |
 //!
 //! **Limits** are on by default: see [`Limits`]. **Cancel safety** is said for each method, and tested.
 #![warn(missing_docs, clippy::std_instead_of_core, clippy::unwrap_used)]
@@ -62,6 +63,8 @@ mod send_stream;
 mod websocket;
 #[cfg(feature = "futures")]
 mod futures;
+#[cfg(feature = "tls")]
+mod tls;
 mod client;
 mod server;
 
@@ -69,7 +72,7 @@ pub use budget::Budget;
 pub use client::{Connect, connect};
 pub use closed::{Closed, ClosedBy};
 pub use driven::drive;
-pub use error::{Error, ErrorKind, Phase};
+pub use error::{Error, ErrorKind, Phase, TlsError};
 pub use receiver::Receiver;
 pub use recv_stream::RecvStream;
 pub use send_stream::SendStream;
@@ -81,6 +84,9 @@ pub use sockeye_proto::handshake::{HandshakeError, OriginPolicy, Refusal};
 pub use sockeye_proto::{
     CloseCode, CloseReason, Error as ProtocolError, LimitExceeded, Limits, Message, MessageKind, Role, Text, Violation,
 };
+#[cfg(feature = "tls")]
+#[doc(no_inline)]
+pub use tokio_rustls::rustls;
 pub use websocket::WebSocket;
 
 /// The examples of the README are compiled with the documentation's.

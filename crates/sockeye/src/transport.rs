@@ -24,7 +24,15 @@ impl AsyncRead for Transport {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match &mut *self {
             Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
-            Self::Other(stream) => stream.as_mut().poll_read(cx, buf),
+            // A TLS stream whose peer ended TCP without TLS's close_notify, which many do. That alert is there for protocols
+            // that take the end of the stream for the end of what was said: without it, whoever holds the wire can cut the
+            // rest off. A WebSocket takes no such thing from the stream's end. Each message says its own length and each
+            // connection its own end, by Close frames, and TLS authenticates both; where they are missing the connection is
+            // `Aborted`, whoever cut it. So this is an end like TCP's, and the closing handshake is what judges it.
+            Self::Other(stream) => match stream.as_mut().poll_read(cx, buf) {
+                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => Poll::Ready(Ok(())),
+                read => read,
+            },
             Self::Ended => Poll::Ready(Err(ended())),
         }
     }

@@ -90,7 +90,7 @@ fn messages() -> Vec<Message> {
 async fn recv_dropped_at_every_poll_loses_no_message() {
     for capacity in [1, 5, 64] {
         for times in 1..40 {
-            let (mut client, mut server) = pair(capacity);
+            let (client, mut server) = pair(capacity);
             let sending = tokio::spawn(async move {
                 for message in messages() {
                     client.send(message).await.unwrap();
@@ -117,7 +117,7 @@ async fn recv_dropped_at_every_poll_loses_no_message() {
 async fn a_transport_that_buffers_is_flushed_before_send_returns() {
     let (near, far) = tokio::io::duplex(64);
     let near = tokio::io::BufStream::new(Stutter { stream: near, reads: 0, writes: 0 });
-    let mut client = WebSocket::from_stream(near, Role::Client, Limits::default());
+    let client = WebSocket::from_stream(near, Role::Client, Limits::default());
     let mut server = WebSocket::from_stream(far, Role::Server, Limits::default());
     for size in [0, 10, 50] {
         client.send(vec![7; size]).await.unwrap();
@@ -131,7 +131,7 @@ async fn a_transport_that_buffers_is_flushed_before_send_returns() {
 async fn send_dropped_at_any_poll_sends_a_whole_message_or_none() {
     for capacity in [1, 16] {
         for times in 0..60 {
-            let (mut client, mut server) = pair(capacity);
+            let (client, mut server) = pair(capacity);
             let receiving = tokio::spawn(async move {
                 let mut received = Vec::new();
                 while let Some(message) = server.recv().await.unwrap() {
@@ -229,7 +229,7 @@ async fn send_waits_quietly_for_a_peer_that_sends_and_does_not_read() {
 
 #[tokio::test(start_paused = true)]
 async fn closing_with_a_peer_that_does_not_read_ends_at_the_deadline() {
-    let (mut client, server) = steady_pair(8);
+    let (client, server) = steady_pair(8);
     client.send(vec![0; 10_000]).await.unwrap();
     assert!(polled(5, client.flush()).await.is_none(), "the wire holds 8 bytes");
     let error = client.close(CloseCode::NORMAL, "").await.unwrap_err();

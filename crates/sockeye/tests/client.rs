@@ -156,6 +156,15 @@ async fn what_cannot_be_sent_is_refused_before_anything_is() {
     }
 }
 
+#[cfg(not(feature = "tls"))]
+#[tokio::test]
+async fn without_tls_a_wss_url_is_refused_and_the_feature_named() {
+    let error = sockeye::connect("wss://example.com/").await.unwrap_err();
+    assert!(matches!(error, Error::Tls(_)), "{error:?}");
+    let said = "no TLS with example.com: this program is built without the feature `tls` of sockeye";
+    assert_eq!(error.to_string(), said);
+}
+
 #[tokio::test]
 async fn a_server_that_nobody_runs_is_an_io_error() {
     // A port that was just free.

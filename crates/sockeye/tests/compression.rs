@@ -203,7 +203,7 @@ async fn every_combination_of_settings_carries_messages_of_every_size() {
 #[tokio::test]
 async fn a_secret_leaves_uncompressed() {
     let address = start(|listener| {
-        sockeye::serve(listener, |mut ws: WebSocket| async move {
+        sockeye::serve(listener, |ws: WebSocket| async move {
             ws.send("x".repeat(1_000)).await?;
             ws.send_uncompressed("x".repeat(1_000)).await?;
             ws.send("x".repeat(1_000)).await?;
@@ -238,7 +238,7 @@ async fn a_prepared_message_reaches_connections_of_every_kind() {
     for of_server in [Compression::OFF, Compression::no_takeover(), Compression::takeover()] {
         let news = Arc::clone(&news);
         let address = start(|listener| {
-            sockeye::serve(listener, move |mut ws: WebSocket| async move {
+            sockeye::serve(listener, move |ws: WebSocket| async move {
                 for _ in 0..2 {
                     ws.send("something else between them, ".repeat(50)).await?;
                     ws.send_prepared(&news).await?;
@@ -255,7 +255,7 @@ async fn a_prepared_message_reaches_connections_of_every_kind() {
                 assert_eq!(ws.recv().await.unwrap().as_ref(), Some(&expected), "{of_client:?} with {of_server:?}");
             }
             // A client sends it, too, masked for itself.
-            let mut other = sockeye::connect(format!("ws://{address}/")).compression(of_client).await.unwrap();
+            let other = sockeye::connect(format!("ws://{address}/")).compression(of_client).await.unwrap();
             other.send_prepared(&Prepared::new(expected.clone())).await.unwrap();
         }
     }

@@ -156,7 +156,7 @@ async fn a_websocket_that_its_handler_gave_away_stays_open() {
     })
     .await;
     let mut stream = open(address).await;
-    let mut ws = given.recv().await.unwrap();
+    let ws = given.recv().await.unwrap();
     ws.send("from elsewhere").await.unwrap();
     assert_eq!(read_frame(&mut stream).await, Some((true, Opcode::TEXT, b"from elsewhere".to_vec())));
     // Dropped while open, it says that it goes away.
@@ -246,7 +246,7 @@ async fn requests_in_other_words_are_accepted() {
 async fn the_server_s_favourite_subprotocol_is_chosen_and_none_that_was_not_offered() {
     let upgrader = Upgrader::default().subprotocols(["v2", "v1"]).origin(OriginPolicy::Any);
     let address = start(|listener| {
-        sockeye::serve(listener, |mut ws: WebSocket| async move {
+        sockeye::serve(listener, |ws: WebSocket| async move {
             let chosen = ws.subprotocol().unwrap_or("none").to_owned();
             Ok(ws.send(chosen).await?)
         })

@@ -11,8 +11,8 @@ use tokio::net::TcpListener;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
-/// The byte at a place in the message: 251 is prime, so that no two neighbouring blocks are alike.
-const PERIOD: usize = 251;
+/// What the message consists of, over and over: 0 to 250. 251 is prime, so that no two neighbouring blocks are alike.
+const PERIOD: u8 = 251;
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -25,10 +25,10 @@ async fn main() -> Result<()> {
     let started = Instant::now();
     let mut ws = sockeye::connect(url).await?;
     let mut stream = ws.send_stream(MessageKind::Binary);
-    let pattern: Vec<u8> = (0..PERIOD).cycle().map(|byte| byte as u8).take(PERIOD * 256).collect();
+    let pattern = (0..PERIOD).collect::<Vec<u8>>().repeat(256);
     let mut sent = 0;
     while sent < size {
-        let piece = &pattern[..pattern.len().min((size - sent) as usize)];
+        let piece = &pattern[..usize::try_from(size - sent).map_or(pattern.len(), |rest| rest.min(pattern.len()))];
         stream.write_all(piece).await?;
         sent += piece.len() as u64;
     }
@@ -50,17 +50,17 @@ async fn receive(mut ws: WebSocket) -> Result<()> {
         return Ok(());
     };
     let mut buffer = vec![0; 64 << 10];
-    let mut received = 0;
+    let mut received = 0_u64;
+    let mut expected = (0..PERIOD).cycle();
     loop {
         let count = stream.read(&mut buffer).await?;
         if count == 0 {
             break;
         }
-        let expected = (received % PERIOD..PERIOD).chain((0..PERIOD).cycle());
-        if !buffer[..count].iter().zip(expected).all(|(&byte, expected)| usize::from(byte) == expected) {
+        if !buffer[..count].iter().zip(&mut expected).all(|(&byte, expected)| byte == expected) {
             return Err(format!("not what was sent, near byte {received}").into());
         }
-        received += count;
+        received += count as u64;
     }
     drop(stream);
     ws.send(format!("{received} bytes, as they were sent")).await?;

@@ -3,18 +3,22 @@
 mod echo;
 mod page;
 mod routes;
+mod tls;
 
 use core::time::Duration;
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use sockeye::{Compression, Limits, Upgrader};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, info, warn};
@@ -28,7 +32,8 @@ use routes::Routes;
 Serves / (the page), /echo (a WebSocket that sends everything back) and /healthz.
 SIGINT or SIGTERM closes every connection with 1001 and exits with 0; a second one exits at once.
 
-Example: sockeye serve --listen 127.0.0.1:8080")]
+Example: sockeye serve --listen 127.0.0.1:8080
+         sockeye serve --listen 0.0.0.0:8443 --tls-cert cert.pem --tls-key key.pem")]
 pub(crate) struct Args {
     /// Address and port to listen on; port 0 takes a free one
     #[arg(long, env = "SOCKEYE_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:8080", value_parser = address)]
@@ -41,6 +46,14 @@ pub(crate) struct Args {
     /// Compress messages (permessage-deflate) where the client offers it
     #[arg(long, env = "SOCKEYE_COMPRESSION")]
     compression: bool,
+
+    /// Serve https and wss with the certificate in this PEM file, its issuers' behind it
+    #[arg(long, env = "SOCKEYE_TLS_CERT", value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+
+    /// The private key of --tls-cert, in a PEM file
+    #[arg(long, env = "SOCKEYE_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
 
     /// Threads that serve; one for each processor unless set
     #[arg(long, env = "SOCKEYE_THREADS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
@@ -89,9 +102,14 @@ async fn serve(args: Args) -> io::Result<()> {
     // Before anybody can know the address, so that no signal finds us unprepared.
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
+    let tls = match (&args.tls_cert, &args.tls_key) {
+        (Some(cert), Some(key)) => Some(tls::acceptor(cert, key)?),
+        _ => None,
+    };
     let listener = listen(&args.listen).await?;
+    let scheme = if tls.is_some() { "https" } else { "http" };
     // Standard output may be closed; the server serves all the same.
-    let _ = writeln!(io::stdout(), "listening on http://{}", listener.local_addr()?);
+    let _ = writeln!(io::stdout(), "listening on {scheme}://{}", listener.local_addr()?);
 
     let stop = CancellationToken::new();
     let tasks = TaskTracker::new();
@@ -103,7 +121,7 @@ async fn serve(args: Args) -> io::Result<()> {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
-                    tasks.spawn(connection(stream, Arc::clone(&routes), stop.clone()));
+                    tasks.spawn(connection(stream, tls.clone(), Arc::clone(&routes), stop.clone()));
                 }
                 Err(error) => {
                     // Out of descriptors, mostly: others have to end first.
@@ -142,9 +160,26 @@ async fn listen(address: &str) -> io::Result<TcpListener> {
     })
 }
 
-/// One connection's HTTP, up to its end or to the WebSocket it becomes.
-async fn connection(stream: TcpStream, routes: Arc<Routes>, stop: CancellationToken) {
+/// One connection, up to its end or to the WebSocket it becomes.
+async fn connection(stream: TcpStream, tls: Option<TlsAcceptor>, routes: Arc<Routes>, stop: CancellationToken) {
     let _ = stream.set_nodelay(true);
+    let Some(tls) = tls else { return http(stream, routes, stop).await };
+    tokio::select! {
+        shaken = tokio::time::timeout(HEAD_TIME, tls.accept(stream)) => match shaken {
+            Ok(Ok(stream)) => http(stream, routes, stop).await,
+            Ok(Err(error)) => debug!(%error, "a TLS handshake failed"),
+            Err(_) => debug!("a TLS handshake took too long"),
+        },
+        // Nothing was asked for yet.
+        () = stop.cancelled() => {}
+    }
+}
+
+/// A connection's HTTP.
+async fn http<S>(stream: S, routes: Arc<Routes>, stop: CancellationToken)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let service =
         service_fn(move |request| core::future::ready(Ok::<_, core::convert::Infallible>(routes.answer(request))));
     let connection = hyper::server::conn::http1::Builder::new()
@@ -167,7 +202,7 @@ async fn connection(stream: TcpStream, routes: Arc<Routes>, stop: CancellationTo
     }
 }
 
-/// How long a request's head may take, and a connection may idle between two of them.
+/// How long the TLS handshake may take, a request's head after it, and a connection may idle between two of them.
 const HEAD_TIME: Duration = Duration::from_secs(10);
 /// The most bytes of a request's head.
 const HEAD_BYTES: usize = 8 << 10;

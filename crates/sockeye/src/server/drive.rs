@@ -5,8 +5,8 @@
 use core::error::Error;
 use core::future::{Future, poll_fn};
 use core::panic::AssertUnwindSafe;
-use core::task::Poll;
 use core::pin::pin;
+use core::task::Poll;
 use std::panic::catch_unwind;
 use std::sync::Arc;
 
@@ -60,7 +60,10 @@ where
 /// Whether an error is one that a connection ends with.
 fn is_an_end(error: &(dyn Error + 'static)) -> bool {
     use crate::Error::{Aborted, Closed, Io, Protocol, Timeout};
-    matches!(error.downcast_ref(), Some(Aborted | Closed | Io(_) | Protocol(_) | Timeout(Phase::Closing | Phase::Keepalive)))
+    matches!(
+        error.downcast_ref(),
+        Some(Aborted | Closed | Io(_) | Protocol(_) | Timeout(Phase::Closing | Phase::Keepalive))
+    )
 }
 
 /// The future's output, or `None` if it panicked.

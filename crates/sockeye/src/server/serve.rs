@@ -5,6 +5,8 @@ use core::future::{Future, IntoFuture};
 use core::pin::Pin;
 use core::time::Duration;
 use std::io;
+#[cfg(feature = "tls")]
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -12,11 +14,18 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
+#[cfg(feature = "tls")]
+use tokio::net::TcpStream;
+#[cfg(feature = "tls")]
+use tokio_rustls::rustls::ServerConfig;
 use tracing::{debug, warn};
 
 use super::Upgrader;
 use super::drive::HandlerResult;
+#[cfg(feature = "tls")]
+use crate::tls;
 use crate::websocket::WebSocket;
 
 /// Serves WebSockets on a listener: await what this returns, or set something on it first.
@@ -52,7 +61,13 @@ where
     H: FnOnce(WebSocket) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = HandlerResult> + Send + 'static,
 {
-    Serve { listener, handler, upgrader: Upgrader::default() }
+    Serve {
+        listener,
+        handler,
+        upgrader: Upgrader::default(),
+        #[cfg(feature = "tls")]
+        tls: None,
+    }
 }
 
 /// A server about to run, from [`serve`]. Awaiting it runs it.
@@ -62,12 +77,40 @@ pub struct Serve<H> {
     listener: TcpListener,
     handler: H,
     upgrader: Upgrader,
+    #[cfg(feature = "tls")]
+    tls: Option<Arc<ServerConfig>>,
 }
 
 impl<H> Serve<H> {
     /// What is decided by when a client connects: origins, subprotocols, limits.
     pub fn upgrader(self, upgrader: Upgrader) -> Self {
         Self { upgrader, ..self }
+    }
+
+    /// Serves `wss:` by this certificate and configuration; nothing else is answered on the port then. Where the
+    /// configuration names no protocol for ALPN, that is HTTP/1.1.
+    ///
+    /// ```no_run
+    /// # async fn run() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    /// use std::sync::Arc;
+    ///
+    /// use sockeye::WebSocket;
+    /// use sockeye::rustls::ServerConfig;
+    /// use sockeye::rustls::pki_types::pem::PemObject;
+    /// use sockeye::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    ///
+    /// let chain = CertificateDer::pem_file_iter("cert.pem")?.collect::<Result<_, _>>()?;
+    /// let key = PrivateKeyDer::from_pem_file("key.pem")?;
+    /// let config = ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key)?;
+    /// let listener = tokio::net::TcpListener::bind("127.0.0.1:8443").await?;
+    /// sockeye::serve(listener, |mut ws: WebSocket| async move { Ok(ws.send("hello").await?) })
+    ///     .tls(Arc::new(config))
+    ///     .await?;
+    /// # Ok(()) }
+    /// ```
+    #[cfg(feature = "tls")]
+    pub fn tls(self, config: Arc<ServerConfig>) -> Self {
+        Self { tls: Some(tls::server_config(config)), ..self }
     }
 }
 
@@ -80,7 +123,16 @@ where
         loop {
             match self.listener.accept().await {
                 Ok((stream, _)) => {
-                    tokio::spawn(open(stream, self.handler.clone(), self.upgrader.clone()));
+                    // Fails only on a socket that has ended, as reading from it will.
+                    let _ = stream.set_nodelay(true);
+                    let (handler, upgrader) = (self.handler.clone(), self.upgrader.clone());
+                    let time = upgrader.limits_kept().opening_time();
+                    #[cfg(feature = "tls")]
+                    if let Some(config) = &self.tls {
+                        tokio::spawn(in_time(time, open_tls(stream, Arc::clone(config), handler, upgrader)));
+                        continue;
+                    }
+                    tokio::spawn(in_time(time, open(stream, handler, upgrader)));
                 }
                 Err(error) if is_the_listener_s(&error) => return Err(error),
                 Err(error) if is_the_connection_s(&error) => debug!(%error, "a client left before it was accepted"),
@@ -108,14 +160,33 @@ where
     }
 }
 
-/// The opening handshake, of which hyper does the HTTP. It ends with the response; the WebSocket has a task of its own.
-async fn open<H, F>(stream: TcpStream, handler: H, upgrader: Upgrader)
+/// One deadline for all of an opening handshake: sending slowly, or not reading the response, does not extend it.
+async fn in_time(time: Duration, opening: impl Future<Output = ()>) {
+    if tokio::time::timeout(time, opening).await.is_err() {
+        debug!("an opening handshake took too long");
+    }
+}
+
+/// The opening handshake on a port with TLS.
+#[cfg(feature = "tls")]
+async fn open_tls<H, F>(stream: TcpStream, config: Arc<ServerConfig>, handler: H, upgrader: Upgrader)
 where
     H: FnOnce(WebSocket) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = HandlerResult> + Send + 'static,
 {
-    // Fails only on a socket that has ended, as reading from it will.
-    let _ = stream.set_nodelay(true);
+    match tls::accept(stream, config).await {
+        Ok(stream) => open(stream, handler, upgrader).await,
+        Err(error) => debug!(%error, "a TLS handshake failed"),
+    }
+}
+
+/// The opening handshake, of which hyper does the HTTP. It ends with the response; the WebSocket has a task of its own.
+async fn open<S, H, F>(stream: S, handler: H, upgrader: Upgrader)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    H: FnOnce(WebSocket) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = HandlerResult> + Send + 'static,
+{
     let limits = *upgrader.limits_kept();
     let service = service_fn(|mut request: Request<Incoming>| {
         let response: Response<Full<Bytes>> = match upgrader.upgrade(&mut request) {
@@ -131,11 +202,8 @@ where
         .max_headers(limits.max_fields())
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
-    // One deadline for all of it: sending slowly, or not reading the response, does not extend it.
-    match tokio::time::timeout(limits.opening_time(), connection).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => debug!(%error, "an opening handshake failed"),
-        Err(_) => debug!("an opening handshake took too long"),
+    if let Err(error) = connection.await {
+        debug!(%error, "an opening handshake failed");
     }
 }
 

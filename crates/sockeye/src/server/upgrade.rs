@@ -158,10 +158,17 @@ impl fmt::Debug for Upgrade {
     }
 }
 
-/// Takes the stream back from hyper, with the bytes it had already read. A plain TCP stream comes back as such.
+/// Takes the stream back from hyper, with the bytes it had already read. A plain TCP stream comes back as such, one of
+/// tokio-rustls over TCP in no more than one box.
 pub(crate) fn upgraded_transport(upgraded: Upgraded) -> (Transport, Bytes) {
-    match upgraded.downcast::<TokioIo<TcpStream>>() {
-        Ok(parts) => (Transport::Tcp(parts.io.into_inner()), parts.read_buf),
-        Err(upgraded) => (Transport::Other(Box::pin(TokioIo::new(upgraded))), Bytes::new()),
-    }
+    let upgraded = match upgraded.downcast::<TokioIo<TcpStream>>() {
+        Ok(parts) => return (Transport::Tcp(parts.io.into_inner()), parts.read_buf),
+        Err(upgraded) => upgraded,
+    };
+    #[cfg(feature = "tls")]
+    let upgraded = match crate::tls::take_back(upgraded) {
+        Ok(taken) => return taken,
+        Err(upgraded) => upgraded,
+    };
+    (Transport::Other(Box::pin(TokioIo::new(upgraded))), Bytes::new())
 }

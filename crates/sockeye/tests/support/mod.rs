@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use sockeye::{HandlerResult, Serve, WebSocket};
 use sockeye_proto::frame::{Header, Opcode, Parse};
 use sockeye_proto::mask::{self, MaskingKey};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 pub(crate) const KEY: MaskingKey = MaskingKey::new([0x37, 0xfa, 0x21, 0x3d]);
@@ -88,13 +88,13 @@ pub(crate) fn request(more: &str) -> String {
 }
 
 /// Sends a request and reads the response's head: nothing of what follows it.
-pub(crate) async fn exchange(stream: &mut TcpStream, request: &[u8]) -> String {
+pub(crate) async fn exchange(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), request: &[u8]) -> String {
     stream.write_all(request).await.unwrap();
     read_head(stream).await
 }
 
 /// Reads an HTTP head to its end, or to the end of the stream.
-pub(crate) async fn read_head(stream: &mut TcpStream) -> String {
+pub(crate) async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> String {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         match stream.read_u8().await {
