@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use crate::close::CloseCode;
+use crate::close::{CloseCode, CloseReason};
 use crate::frame::Violation;
 use crate::limits::LimitExceeded;
 
@@ -26,6 +26,21 @@ impl Error {
             Self::Limit(LimitExceeded::Budget { .. }) => CloseCode::TRY_AGAIN_LATER,
             Self::Limit(_) => CloseCode::MESSAGE_TOO_BIG,
         }
+    }
+}
+
+impl Error {
+    /// What the Close frame says that answers it: the code, and which rule or limit it was, cut to what such a frame holds.
+    #[must_use]
+    pub fn close_reason(&self) -> CloseReason {
+        let mut text = match self {
+            Self::Violation(violation) => violation.to_string(),
+            Self::Limit(limit) => limit.to_string(),
+        };
+        // All of it is ASCII but the section sign.
+        let end = (0..=CloseReason::MAX_REASON_LEN.min(text.len())).rev().find(|&i| text.is_char_boundary(i));
+        text.truncate(end.unwrap_or(0));
+        CloseReason::new(self.close_code(), text).expect("our codes may be sent, and it fits")
     }
 }
 

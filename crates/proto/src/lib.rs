@@ -41,6 +41,7 @@ pub mod close;
 pub mod connection;
 mod limits;
 mod error;
+mod spare;
 mod token;
 pub mod handshake;
 

@@ -36,7 +36,7 @@ impl Ahead {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.rest.len() + usize::from(self.first.is_some())
+        usize::from(self.first.is_some()) + self.rest.len()
     }
 
     pub(crate) const fn is_empty(&self) -> bool {

@@ -184,7 +184,7 @@ impl Connect {
         let agreed = verify(&response, &key, &self.offer)?;
         let transport = upgraded_transport(hyper::upgrade::on(response).await.map_err(http_error)?);
         let compression = self.offer.compression_offered();
-        Ok(WebSocket::opened(transport, Role::Client, self.limits, self.budget, compression, agreed))
+        Ok(WebSocket::opened(transport, Role::Client, self.limits.into(), self.budget, compression, agreed))
     }
 }
 

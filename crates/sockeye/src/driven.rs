@@ -1,13 +1,13 @@
 //! Driving connections: what a handler sends leaves together when it waits, and its connection stays alive meanwhile.
 
 use core::cell::{Cell, RefCell};
-use core::future::Future;
-use core::pin::Pin;
+use core::future::{Future, poll_fn};
 use core::sync::atomic::{AtomicU64, Ordering};
-use core::task::{Context, Poll};
+use core::task::{Context, Poll, Waker};
 use std::sync::{Arc, Weak};
 
 use crate::shared::Shared;
+use crate::sync::thread_local;
 
 /// Drives the connections that are first used within a future, for as long as it runs.
 ///
@@ -38,103 +38,131 @@ use crate::shared::Shared;
 /// # Cancel safety
 /// Dropping it drops the future, and leaves the connections as they are, to be used without being driven.
 pub async fn drive<F: Future>(future: F) -> F::Output {
-    Driven::new(future, Vec::new()).await
+    // Dropped after the future, whose connections are driven to its end.
+    let mut drive = Drive::new(None);
+    let mut future = Box::pin(future);
+    poll_fn(|cx| drive.poll(cx, |cx| future.as_mut().poll(cx))).await
 }
 
 /// One future that drives connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct DriveId(u64);
 
-/// A future that drives connections.
-pub(crate) struct Driven<F> {
+/// One poll of such a future.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct DrivePoll {
     id: DriveId,
-    /// In its own allocation, as it is polled in its place; dropped once it is done.
-    future: Option<Pin<Box<F>>>,
-    connections: Vec<Weak<Shared>>,
+    number: u64,
+}
+
+/// What drives connections, for as long as its future is polled through it.
+pub(crate) struct Drive {
+    id: DriveId,
+    /// The connection that a handler is for.
+    own: Option<Arc<Shared>>,
+    /// Those that were used on the way.
+    adopted: Vec<Weak<Shared>>,
+    /// What the connections wake.
+    waker: Option<Waker>,
+    /// How often the future has been polled.
+    polls: u64,
 }
 
 thread_local! {
     /// The future that is being polled on this thread, if it drives connections.
-    static POLLED: Cell<Option<DriveId>> = const { Cell::new(None) };
+    static POLLED: Cell<Option<DrivePoll>> = const { Cell::new(None) };
     /// The connections that have been used in this poll for the first time.
-    static ADOPTED: RefCell<Vec<Weak<Shared>>> = const { RefCell::new(Vec::new()) };
+    static ADOPTED: RefCell<Vec<(DriveId, Weak<Shared>)>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Whether the connection is driven by the future that is being polled. One that is driven by none is, from now on.
-pub(crate) fn adopt(driven: &mut Option<DriveId>, shared: &Arc<Shared>) -> bool {
-    let Some(polled) = POLLED.get() else {
-        return false;
-    };
+/// The poll that is going on, if it is of the future that drives the connection. One that is driven by none is driven by
+/// that from now on.
+pub(crate) fn adopt(driven: &mut Option<DriveId>, shared: &Arc<Shared>) -> Option<DrivePoll> {
+    let poll = POLLED.with(Cell::get)?;
     if driven.is_none() {
-        *driven = Some(polled);
-        ADOPTED.with_borrow_mut(|adopted| adopted.push(Arc::downgrade(shared)));
+        *driven = Some(poll.id);
+        ADOPTED.with(|adopted| adopted.borrow_mut().push((poll.id, Arc::downgrade(shared))));
     }
-    *driven == Some(polled)
+    (*driven == Some(poll.id)).then_some(poll)
 }
 
-impl<F: Future> Driven<F> {
-    /// Drives these connections, which nothing else drives yet, and those that the future will use.
-    pub(crate) fn new(future: F, connections: Vec<Weak<Shared>>) -> Self {
+impl Drive {
+    /// Drives this connection, which nothing else drives yet, and those that the future will use.
+    pub(crate) fn new(own: Option<Arc<Shared>>) -> Self {
         static LAST: AtomicU64 = AtomicU64::new(0);
         let id = DriveId(LAST.fetch_add(1, Ordering::Relaxed));
-        for shared in connections.iter().filter_map(Weak::upgrade) {
+        if let Some(shared) = &own {
             shared.drive_by(id);
         }
-        Self { id, future: Some(Box::pin(future)), connections }
+        Self { id, own, adopted: Vec::new(), waker: None, polls: 0 }
     }
-}
 
-impl<F: Future> Future for Driven<F> {
-    type Output = F::Output;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        let this = &mut *self;
-        let polled = {
-            let _mark = Mark::set(this.id);
-            let future = this.future.as_mut().expect("a future is not polled again once it is ready");
-            let polled = future.as_mut().poll(cx);
-            if polled.is_ready() {
-                // What it still holds is dropped while its connections are driven.
-                this.future = None;
-            }
-            ADOPTED.with_borrow_mut(|adopted| this.connections.append(adopted));
-            polled
+    /// Polls the future, and does for its connections what is to be done then.
+    pub(crate) fn poll<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        future: impl FnOnce(&mut Context<'_>) -> Poll<T>,
+    ) -> Poll<T> {
+        self.polls += 1;
+        let poll = DrivePoll { id: self.id, number: self.polls };
+        let (polled, adopted) = {
+            let _mark = Mark::set(poll);
+            (future(cx), take_adopted(self.id))
         };
-        this.connections.retain(|connection| match connection.upgrade() {
-            Some(shared) => {
-                shared.settle(cx);
-                true
+        let is_new = self.waker.as_ref().is_none_or(|waker| !waker.will_wake(cx.waker()));
+        if is_new {
+            self.waker = Some(cx.waker().clone());
+        }
+        let settle = |shared: &Arc<Shared>, is_new: bool| {
+            if is_new {
+                shared.drive_from(cx.waker());
             }
-            None => false,
-        });
+            shared.settle(cx, poll);
+        };
+        if let Some(own) = &self.own {
+            settle(own, is_new);
+        }
+        let live =
+            |connection: &Weak<Shared>, is_new| connection.upgrade().map(|shared| settle(&shared, is_new)).is_some();
+        self.adopted.retain(|connection| live(connection, is_new));
+        self.adopted.extend(adopted.into_iter().filter(|connection| live(connection, true)));
         polled
     }
 }
 
-impl<F> Drop for Driven<F> {
+impl Drop for Drive {
     fn drop(&mut self) {
-        self.future = None;
-        for shared in self.connections.iter().filter_map(Weak::upgrade) {
+        // Those of a poll that has panicked, too.
+        self.adopted.append(&mut take_adopted(self.id));
+        for shared in self.own.take().into_iter().chain(self.adopted.iter().filter_map(Weak::upgrade)) {
             shared.release(self.id);
         }
     }
 }
 
+/// The connections that this one's future has used for the first time. Those of a future around it stay.
+fn take_adopted(id: DriveId) -> Vec<Weak<Shared>> {
+    let taken = ADOPTED.try_with(|adopted| {
+        let mine = |&mut (by, _): &mut (DriveId, _)| by == id;
+        adopted.borrow_mut().extract_if(.., mine).map(|(_, connection)| connection).collect()
+    });
+    // There is none on a thread that has ended.
+    taken.unwrap_or_default()
+}
+
 /// Marks the thread for the length of one poll, which may lie within that of another.
 struct Mark {
-    outer: Option<DriveId>,
-    adopted_there: Vec<Weak<Shared>>,
+    outer: Option<DrivePoll>,
 }
 
 impl Mark {
-    fn set(id: DriveId) -> Self {
-        Self { outer: POLLED.replace(Some(id)), adopted_there: ADOPTED.take() }
+    fn set(poll: DrivePoll) -> Self {
+        Self { outer: POLLED.with(|polled| polled.replace(Some(poll))) }
     }
 }
 
 impl Drop for Mark {
     fn drop(&mut self) {
-        POLLED.set(self.outer);
-        ADOPTED.set(core::mem::take(&mut self.adopted_there));
+        POLLED.with(|polled| polled.set(self.outer));
     }
 }

@@ -10,7 +10,7 @@ use sockeye_proto::{CloseCode, CloseReason, Message};
 use crate::error::Error;
 use crate::receiver::Receiver;
 use crate::sender::Sender;
-use crate::waiters::{Place, Queue};
+use crate::waiters::{Place, Wants};
 use crate::websocket::WebSocket;
 
 /// What a sink has taken and not sent yet, and its place among those who wait.
@@ -90,7 +90,7 @@ impl Sender {
         let Some(len) = message.as_ref().map(Message::len) else {
             return Poll::Ready(Ok(()));
         };
-        let accepted = ready!(self.handle.poll_accept(cx, place, Queue::Line, len, |turn| {
+        let accepted = ready!(self.handle.poll_accept(cx, place, Wants::Room(len), |turn| {
             turn.connection.send(message.take().expect("it was there a moment ago"))?;
             turn.leave()
         }));

@@ -57,7 +57,8 @@ impl Receiver {
                 Some(Err(error)) => Some(Err(error)),
                 None => driver.begun().map(|begun| {
                     driver.read_as(Reading::Pieces);
-                    Ok(Some(Begun::Arriving(begun.kind)))
+                    // From here on it is taken in pieces, whoever receives the rest of it.
+                    Ok(Some(Begun::Arriving(begun.kind, driver.connection.take_piece())))
                 }),
             })
         })
@@ -70,7 +71,7 @@ impl Receiver {
     /// [`CloseCode::NO_STATUS_RECEIVED`](crate::CloseCode::NO_STATUS_RECEIVED) if it said nothing.
     #[must_use]
     pub fn close_reason(&self) -> Option<CloseReason> {
-        self.handle.turn().peer_reason.clone()
+        self.handle.turn().peer_reason()
     }
 }
 

@@ -58,8 +58,8 @@ pub struct RecvStream<'a> {
 pub(crate) enum Begun {
     /// All of it has arrived.
     Whole(Message),
-    /// More is to come.
-    Arriving(MessageKind),
+    /// More is to come than this piece.
+    Arriving(MessageKind, Bytes),
 }
 
 impl<'a> RecvStream<'a> {
@@ -69,7 +69,7 @@ impl<'a> RecvStream<'a> {
                 let (kind, whole) = (message.kind(), Some(message.len()));
                 Self { handle, kind, piece: message.into_bytes(), whole, arriving: false }
             }
-            Begun::Arriving(kind) => Self { handle, kind, piece: Bytes::new(), whole: None, arriving: true },
+            Begun::Arriving(kind, piece) => Self { handle, kind, piece, whole: None, arriving: true },
         }
     }
 
@@ -107,6 +107,7 @@ impl AsyncRead for RecvStream<'_> {
         buf.put_slice(&self.piece[..count]);
         self.piece.advance(count);
         if self.piece.is_empty() {
+            self.whole = None;
             // Not to keep its memory while waiting for the next.
             self.piece = Bytes::new();
         }

@@ -12,7 +12,7 @@ use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use crate::error::Error;
 use crate::sender::Sender;
-use crate::waiters::{Place, Queue};
+use crate::waiters::{Place, Wants};
 
 /// A message that is sent as it is written, as an [`AsyncWrite`]: in frames of up to 64 KiB (RFC 6455 §5.4), in as much
 /// memory. Made by `send_stream` of a [`WebSocket`](crate::WebSocket::send_stream) or a [`Sender`].
@@ -96,13 +96,13 @@ impl<'a> SendStream<'a> {
 
     /// Queues what has been gathered as a frame.
     fn poll_frame(&mut self, cx: &Context<'_>, fin: bool) -> Poll<io::Result<()>> {
-        let queue = match self.progress {
-            Progress::Unsent => Queue::Line,
-            Progress::Begun => Queue::Front,
+        let wants = match self.progress {
+            Progress::Unsent => Wants::Room(self.gathered.len()),
+            Progress::Begun => Wants::RoomInMessage(self.gathered.len()),
             Progress::Finished { .. } | Progress::Failed => return Poll::Ready(Err(over())),
         };
         let (kind, gathered) = (self.kind, &mut self.gathered);
-        let accepted = self.sender.handle.poll_accept(cx, &mut self.place, queue, gathered.len(), |turn| {
+        let accepted = self.sender.handle.poll_accept(cx, &mut self.place, wants, |turn| {
             turn.connection.send_fragment(kind, core::mem::take(gathered).freeze(), fin)?;
             let position = turn.connection.accepted();
             turn.leave().map(|()| position)

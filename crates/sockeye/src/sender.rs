@@ -1,7 +1,9 @@
 //! The sending half of a connection, of which there can be many.
 
 use core::fmt;
-use core::future::poll_fn;
+use core::future::{Future, poll_fn};
+use core::pin::Pin;
+use core::task::{Context, Poll};
 use core::time::Duration;
 
 use sockeye_proto::connection::{CannotSend, Prepared};
@@ -11,7 +13,7 @@ use crate::closed::Closed;
 use crate::error::{Error, Phase};
 use crate::send_stream::SendStream;
 use crate::shared::Handle;
-use crate::waiters::Queue;
+use crate::waiters::{Place, Wants};
 
 /// Sends on a connection, from any task: cloned and given to whoever has something to say.
 ///
@@ -81,9 +83,9 @@ impl Sender {
     ///
     /// # Cancel safety
     /// Dropping the future before it is ready queues nothing.
-    pub async fn send(&self, message: impl Into<Message>) -> Result<(), Error> {
+    pub fn send<M: Into<Message>>(&self, message: M) -> impl Future<Output = Result<(), Error>> + Send + use<'_, M> {
         let message = message.into();
-        self.accept(message.len(), |connection| connection.send(message), Leaving::Sent).await
+        self.accept(message.len(), |connection| connection.send(message), Leaving::Sent)
     }
 
     /// Sends a message that is never compressed: one that holds a secret beside what others may have chosen, whose size
@@ -94,9 +96,12 @@ impl Sender {
     ///
     /// # Cancel safety
     /// As [`send`](Self::send).
-    pub async fn send_uncompressed(&self, message: impl Into<Message>) -> Result<(), Error> {
+    pub fn send_uncompressed<M: Into<Message>>(
+        &self,
+        message: M,
+    ) -> impl Future<Output = Result<(), Error>> + Send + use<'_, M> {
         let message = message.into();
-        self.accept(message.len(), |connection| connection.send_uncompressed(message), Leaving::Sent).await
+        self.accept(message.len(), |connection| connection.send_uncompressed(message), Leaving::Sent)
     }
 
     /// Sends a message that goes to many: it is framed, and compressed, once for all connections of a server that compress
@@ -107,8 +112,8 @@ impl Sender {
     ///
     /// # Cancel safety
     /// As [`send`](Self::send).
-    pub async fn send_prepared(&self, prepared: &Prepared) -> Result<(), Error> {
-        self.accept(prepared.message().len(), |connection| connection.send_prepared(prepared), Leaving::Sent).await
+    pub fn send_prepared(&self, prepared: &Prepared) -> impl Future<Output = Result<(), Error>> + Send {
+        self.accept(prepared.message().len(), |connection| connection.send_prepared(prepared), Leaving::Sent)
     }
 
     /// Queues a message without writing it, for one who batches by hand: [`flush`](Self::flush) writes what is queued, as do
@@ -119,9 +124,9 @@ impl Sender {
     ///
     /// # Cancel safety
     /// As [`send`](Self::send).
-    pub async fn feed(&self, message: impl Into<Message>) -> Result<(), Error> {
+    pub fn feed<M: Into<Message>>(&self, message: M) -> impl Future<Output = Result<(), Error>> + Send + use<'_, M> {
         let message = message.into();
-        self.accept(message.len(), |connection| connection.send(message), Leaving::Fed).await
+        self.accept(message.len(), |connection| connection.send(message), Leaving::Fed)
     }
 
     /// Waits until all that was accepted so far is with the system's network stack.
@@ -145,7 +150,7 @@ impl Sender {
     pub fn try_send(&self, message: impl Into<Message>) -> Result<(), TrySendError> {
         let message = message.into();
         let mut turn = self.handle.turn();
-        match turn.room_in_line(None, Queue::Line, message.len()) {
+        match turn.room_for(None, Wants::Turn(message.len())) {
             Some(Ok(())) => {}
             Some(Err(_)) => return Err(TrySendError::Closed(message)),
             None => return Err(TrySendError::Full(message)),
@@ -163,7 +168,7 @@ impl Sender {
     /// As [`try_send`](Self::try_send).
     pub fn try_send_prepared(&self, prepared: &Prepared) -> Result<(), TrySendError> {
         let mut turn = self.handle.turn();
-        match turn.room_in_line(None, Queue::Line, prepared.message().len()) {
+        match turn.room_for(None, Wants::Turn(prepared.message().len())) {
             Some(Ok(())) => {}
             Some(Err(_)) => return Err(TrySendError::Closed(prepared.message().clone())),
             None => return Err(TrySendError::Full(prepared.message().clone())),
@@ -262,7 +267,7 @@ impl Sender {
     /// Dropping the future changes nothing.
     pub async fn closed(&self) -> Closed {
         let mut place = None;
-        poll_fn(|cx| self.handle.poll_watch(cx, &mut place, |driver| driver.closed.clone())).await
+        poll_fn(|cx| self.handle.poll_watch(cx, &mut place, |driver| driver.closed())).await
     }
 
     /// Whether nothing can be sent any more: a Close has gone either way, or the connection has failed or ended.
@@ -278,24 +283,39 @@ impl Sender {
     }
 
     /// Waits for room, queues, and lets it leave.
-    async fn accept(
-        &self,
-        len: usize,
-        queue: impl FnOnce(&mut Connection) -> Result<(), CannotSend>,
-        leaving: Leaving,
-    ) -> Result<(), Error> {
-        let (mut queue, mut place) = (Some(queue), None);
-        poll_fn(|cx| {
-            self.handle.poll_accept(cx, &mut place, Queue::Line, len, |turn| {
-                let queue = queue.take().expect("a message is accepted once");
-                queue(&mut turn.connection)?;
-                match leaving {
-                    Leaving::Sent => turn.leave(),
-                    Leaving::Fed => turn.gather(),
-                }
-            })
+    fn accept<Q>(&self, len: usize, queue: Q, leaving: Leaving) -> Accept<'_, Q>
+    where
+        Q: FnOnce(&mut Connection) -> Result<(), CannotSend>,
+    {
+        Accept { sender: self, len, queue: Some(queue), leaving, place: None }
+    }
+}
+
+/// A message that waits to be accepted. A future by hand, as an `async fn` would hold the message several times.
+struct Accept<'a, Q> {
+    sender: &'a Sender,
+    len: usize,
+    queue: Option<Q>,
+    leaving: Leaving,
+    place: Option<Place>,
+}
+
+impl<Q> Future for Accept<'_, Q>
+where
+    Q: FnOnce(&mut Connection) -> Result<(), CannotSend> + Unpin,
+{
+    type Output = Result<(), Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Self { sender, len, queue, leaving, place } = self.get_mut();
+        sender.handle.poll_accept(cx, place, Wants::Turn(*len), |turn| {
+            let queue = queue.take().expect("a message is accepted once");
+            queue(&mut turn.connection)?;
+            match leaving {
+                Leaving::Sent => turn.leave(),
+                Leaving::Fed => turn.gather(),
+            }
         })
-        .await
     }
 }
 

@@ -10,12 +10,12 @@ use std::sync::Arc;
 use sockeye_proto::Connection;
 
 use crate::budget::{Budget, Share};
-use crate::driven::{self, DriveId};
+use crate::driven::{self, DriveId, DrivePoll};
 use crate::error::Error;
 use crate::stream::{ANY, Driver, Reading};
 use crate::sync::{Mutex, MutexGuard, lock, spawn};
 use crate::transport::Transport;
-use crate::waiters::{Due, Place, Queue, Waiters};
+use crate::waiters::{Due, Place, Waiters, Wants};
 
 pub(crate) struct Shared {
     state: Mutex<State>,
@@ -26,10 +26,14 @@ struct State {
     driver: Driver,
     /// Handles that people hold.
     handles: usize,
+    /// The reader may be waiting.
+    reader_waits: bool,
     /// A server holds on to the connection until its handler has ended, whatever that drops.
     kept: bool,
     /// The future whose task drives the connection.
     driven: Option<DriveId>,
+    /// The poll of that future in which nothing was left to do.
+    settled: Option<DrivePoll>,
     /// A task of its own writes what was accepted, as nobody drives the connection.
     draining: bool,
 }
@@ -43,7 +47,15 @@ impl Shared {
         let waiters = Arc::new(Waiters::default());
         let waker = Waker::from(Arc::clone(&waiters));
         let driver = Driver::new(transport, connection, early, waker, budget.map(Share::new));
-        let state = State { driver, handles: 0, kept: false, driven: None, draining: false };
+        let state = State {
+            driver,
+            handles: 0,
+            reader_waits: false,
+            kept: false,
+            driven: None,
+            settled: None,
+            draining: false,
+        };
         Arc::new(Self { state: Mutex::new(state), waiters })
     }
 
@@ -51,6 +63,7 @@ impl Shared {
     pub(crate) fn turn(self: &Arc<Self>) -> Turn<'_> {
         let mut state = lock(&self.state);
         let here = driven::adopt(&mut state.driven, self);
+        state.driver.await_room(self.waiters.has_senders());
         Turn { shared: self, state: Some(state), here, but: None }
     }
 
@@ -68,7 +81,14 @@ impl Shared {
             return Poll::Ready(found);
         }
         turn.read_as(reading);
+        // What has been read already needs no waiting.
+        while turn.parse(1) {
+            if let Some(found) = look(&mut turn) {
+                return Poll::Ready(found);
+            }
+        }
         self.waiters.read(cx.waker());
+        turn.state().reader_waits = true;
         turn.run(cx, 1, look)
     }
 
@@ -83,7 +103,7 @@ impl Shared {
         let found = match look(&mut turn) {
             Some(found) => Poll::Ready(found),
             None => {
-                turn.wait(place, Queue::Watchers, cx);
+                turn.wait(place, Wants::Change, cx);
                 turn.run(cx, ANY, look)
             }
         };
@@ -94,21 +114,20 @@ impl Shared {
         found
     }
 
-    /// Waits for room for a message of this length, and accepts it in the same turn.
+    /// Waits for what is wanted of the queue, and accepts a message in the same turn.
     pub(crate) fn poll_accept<T>(
         self: &Arc<Self>,
         cx: &Context<'_>,
         place: &mut Option<Place>,
-        queue: Queue,
-        len: usize,
+        wants: Wants,
         accept: impl FnOnce(&mut Turn<'_>) -> Result<T, Error>,
     ) -> Poll<Result<T, Error>> {
         let mut turn = self.turn();
-        let mut room = turn.room_in_line(place.as_ref(), queue, len);
+        let mut room = turn.room_for(place.as_ref(), wants);
         if room.is_none() {
-            turn.wait(place, queue, cx);
+            turn.wait(place, wants, cx);
             let place = place.as_ref();
-            let waited = turn.run(cx, ANY, |driver| self.room(driver, place, queue, len));
+            let waited = turn.run(cx, ANY, |driver| self.room(driver, place, wants));
             room = match waited {
                 Poll::Ready(room) => Some(room),
                 Poll::Pending => None,
@@ -124,21 +143,35 @@ impl Shared {
         Poll::Ready(accepted)
     }
 
-    /// Whether one in this place may send a message of this length.
-    fn room(&self, driver: &Driver, place: Option<&Place>, queue: Queue, len: usize) -> Option<Result<(), Error>> {
-        let room = driver.room(len)?;
-        let turn = queue == Queue::Front || (!driver.connection.in_fragments() && self.waiters.is_first(place));
-        (turn || room.is_err()).then_some(room)
+    /// Whether one in this place may have what it wants of the queue.
+    fn room(&self, driver: &Driver, place: Option<&Place>, wants: Wants) -> Option<Result<(), Error>> {
+        let in_fragments = driver.connection.in_fragments();
+        let (len, may) = match wants {
+            Wants::Turn(len) => (len, !in_fragments && self.waiters.is_first(place)),
+            Wants::Room(len) => (len, !in_fragments),
+            Wants::RoomInMessage(len) => (len, true),
+            Wants::Change => (0, true),
+        };
+        match driver.check_writable() {
+            Ok(()) => (may && len <= driver.room()).then_some(Ok(())),
+            Err(error) => Some(Err(error)),
+        }
     }
 
     // --- being driven ---
 
+    /// The task that drives the connection is this one from now on.
+    pub(crate) fn drive_from(&self, waker: &Waker) {
+        self.waiters.drive(waker);
+    }
+
     /// The end of a poll of the future that drives the connection: writes what it has queued, and reads ahead while it
     /// waits for something else.
-    pub(crate) fn settle(self: &Arc<Self>, cx: &Context<'_>) {
-        self.waiters.drive(Some(cx.waker()));
+    pub(crate) fn settle(self: &Arc<Self>, cx: &Context<'_>, poll: DrivePoll) {
         let mut turn = self.turn();
-        turn.settle(cx);
+        if turn.state().settled != Some(poll) {
+            turn.settle(cx);
+        }
     }
 
     /// Is driven by this future from now on, if by no other.
@@ -146,13 +179,15 @@ impl Shared {
         lock(&self.state).driven.get_or_insert(id);
     }
 
-    /// This future is gone, and drives the connection no more.
-    pub(crate) fn release(&self, id: DriveId) {
-        let mut state = lock(&self.state);
-        if state.driven == Some(id) {
-            state.driven = None;
-            drop(state);
-            self.waiters.drive(None);
+    /// This future is gone, and drives the connection no more. What it has accepted is written nonetheless.
+    pub(crate) fn release(self: &Arc<Self>, id: DriveId) {
+        let mut turn = self.turn();
+        if turn.state().driven == Some(id) {
+            turn.state().driven = None;
+            turn.write();
+            turn.drain();
+            drop(turn);
+            self.waiters.release();
         }
     }
 
@@ -188,22 +223,25 @@ pub(crate) struct Turn<'a> {
     shared: &'a Arc<Shared>,
     /// There until it is dropped.
     state: Option<MutexGuard<'a, State>>,
-    /// Whether this runs within a poll of the future that drives the connection: its queue is written at the end of that.
-    here: bool,
+    /// The poll of the future that drives the connection within which this runs: its queue is written at the end of that.
+    here: Option<DrivePoll>,
     /// One who waits, and looks for itself.
     but: Option<u64>,
 }
 
 impl Turn<'_> {
     /// Takes a place, or keeps the one there is.
-    fn wait(&mut self, place: &mut Option<Place>, queue: Queue, cx: &Context<'_>) {
-        self.shared.waiters.enter(place, queue, cx.waker());
+    fn wait(&mut self, place: &mut Option<Place>, wants: Wants, cx: &Context<'_>) {
+        if wants != Wants::Change {
+            self.await_room(true);
+        }
+        self.shared.waiters.enter(place, wants, cx.waker());
         self.but = place.as_ref().map(Place::ticket);
     }
 
-    /// Whether a message of this length can be accepted now by one who stands there.
-    pub(crate) fn room_in_line(&self, place: Option<&Place>, queue: Queue, len: usize) -> Option<Result<(), Error>> {
-        self.shared.room(self, place, queue, len)
+    /// Whether one who stands there can have now what it wants of the queue.
+    pub(crate) fn room_for(&self, place: Option<&Place>, wants: Wants) -> Option<Result<(), Error>> {
+        self.shared.room(self, place, wants)
     }
 
     /// What was accepted leaves: at the end of the poll where the connection is driven, at once everywhere else. What
@@ -212,7 +250,7 @@ impl Turn<'_> {
     /// # Errors
     /// That of the transport, if it has failed.
     pub(crate) fn leave(&mut self) -> Result<(), Error> {
-        if self.here {
+        if self.here.is_some() {
             return self.gather();
         }
         self.write();
@@ -232,6 +270,7 @@ impl Turn<'_> {
     /// # Errors
     /// As for [`leave`](Self::leave).
     pub(crate) fn gather(&mut self) -> Result<(), Error> {
+        self.unsettle();
         if self.connection.queued() >= GATHERED {
             self.write();
         }
@@ -244,7 +283,9 @@ impl Turn<'_> {
         let state = self.state();
         if rest && state.driven.is_none() && !state.draining {
             state.draining = true;
-            spawn(Arc::clone(self.shared).drain());
+            if !spawn(Arc::clone(self.shared).drain()) {
+                self.state().draining = false;
+            }
         }
     }
 
@@ -270,10 +311,17 @@ impl DerefMut for Turn<'_> {
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
         self.account();
-        let due: Due = self.due();
+        let mut due: Due = self.due();
+        let here = self.here.filter(|_| self.is_settled());
+        let state = self.state();
+        state.settled = here;
+        due.reader &= state.reader_waits;
+        state.reader_waits &= !due.reader;
         // Nobody is woken under the lock.
         self.state = None;
-        self.shared.waiters.notify(due, self.but);
+        if due.reader || due.task || self.shared.waiters.has_others() {
+            self.shared.waiters.notify(due, self.but);
+        }
     }
 }
 

@@ -40,16 +40,10 @@ pub(crate) struct Driver {
     skipping: bool,
     /// The message that is taken in pieces has ended; what is held of it is the rest.
     pieces_ended: bool,
-    /// What the peer's Close frame said.
-    pub(crate) peer_reason: Option<CloseReason>,
-    /// Who began closing, and with what.
-    began: Option<(ClosedBy, CloseReason)>,
-    pub(crate) closed: Option<Closed>,
-    /// Why the connection ended, if not with a closing handshake, and whether the reader has been told.
-    failure: Option<Error>,
-    told: bool,
     /// The transport failed: what waits will never be written. Reading goes on until then, for what the peer sent before.
     broken: Option<(io::Error, Instant)>,
+    /// What is known of the end, once there is something to know.
+    ending: Option<Box<Ending>>,
     /// The transport has taken bytes that it may still hold: TLS and other layers buffer, TCP does not.
     unflushed: bool,
     /// Nothing more can be read.
@@ -63,6 +57,8 @@ pub(crate) struct Driver {
     changed: bool,
     /// There is room to read ahead again.
     has_room_again: bool,
+    /// Somebody waits to send.
+    is_awaited: bool,
 }
 
 /// How the next message will be taken.
@@ -78,6 +74,19 @@ pub(crate) enum Reading {
     Pieces,
     /// Not at all: messages are discarded.
     Discard,
+}
+
+/// How a connection ends.
+#[derive(Default)]
+struct Ending {
+    /// Who began closing, and with what.
+    began: Option<(ClosedBy, CloseReason)>,
+    /// What the peer's Close frame said.
+    peer_reason: Option<CloseReason>,
+    closed: Option<Closed>,
+    /// Why the connection ended, if not with a closing handshake, and whether the reader has been told.
+    failure: Option<Error>,
+    told: bool,
 }
 
 /// So many reads that bring nothing the caller waits for before other tasks have their turn.
@@ -106,12 +115,8 @@ impl Driver {
             reading: Reading::Nobody,
             skipping: false,
             pieces_ended: false,
-            peer_reason: None,
-            began: None,
-            closed: None,
-            failure: None,
-            told: false,
             broken: None,
+            ending: None,
             unflushed: false,
             read_ended: false,
             shutting_down: false,
@@ -120,6 +125,7 @@ impl Driver {
             settled: false,
             changed: false,
             has_room_again: false,
+            is_awaited: false,
         }
     }
 
@@ -138,7 +144,7 @@ impl Driver {
 
     /// The end, once it has come: why, the first time, if it was no closing handshake.
     fn take_end<T>(&mut self) -> Option<Result<Option<T>, Error>> {
-        self.has_ended().then(|| match core::mem::replace(&mut self.told, true) {
+        self.has_ended().then(|| match core::mem::replace(&mut self.ending().told, true) {
             false => self.ended().map(|()| None),
             true => Ok(None),
         })
@@ -146,18 +152,35 @@ impl Driver {
 
     /// Whether the reader knows of the end.
     #[cfg(feature = "futures")]
-    pub(crate) const fn is_told(&self) -> bool {
-        self.told
+    pub(crate) fn is_told(&self) -> bool {
+        self.ending.as_ref().is_some_and(|ending| ending.told)
     }
 
     /// The reader knows of the end, by other ways than `recv`.
-    pub(crate) const fn tell(&mut self) {
-        self.told = true;
+    pub(crate) fn tell(&mut self) {
+        self.ending().told = true;
     }
 
     /// How the connection has ended, for one who waited for that.
     pub(crate) fn ended(&self) -> Result<(), Error> {
-        self.failure.as_ref().map_or(Ok(()), |error| Err(error.again()))
+        match self.ending.as_ref().and_then(|ending| ending.failure.as_ref()) {
+            Some(error) => Err(error.again()),
+            None => Ok(()),
+        }
+    }
+
+    /// What the peer's Close frame said.
+    pub(crate) fn peer_reason(&self) -> Option<CloseReason> {
+        self.ending.as_ref()?.peer_reason.clone()
+    }
+
+    /// How the connection has ended.
+    pub(crate) fn closed(&self) -> Option<Closed> {
+        self.ending.as_ref()?.closed.clone()
+    }
+
+    fn ending(&mut self) -> &mut Ending {
+        self.ending.get_or_insert_default()
     }
 
     /// The message that has begun to arrive.
@@ -184,16 +207,14 @@ impl Driver {
         }
     }
 
-    /// Whether there is room in the queue for a message of this length, or an error for one who waits in vain.
-    pub(crate) fn room(&self, len: usize) -> Option<Result<(), Error>> {
-        if let Err(error) = self.check_writable() {
-            return Some(Err(error));
-        }
+    /// How long a message may be to be queued now. One that is larger than the queue goes alone.
+    pub(crate) fn room(&self) -> usize {
         let queued = self.connection.queued();
-        let fits = queued.saturating_add(len) <= self.connection.limits().max_queue()
-            && self.share.as_ref().is_none_or(|share| !share.budget().is_exceeded());
-        // One that is larger than the queue goes alone.
-        (queued == 0 || fits).then_some(Ok(()))
+        if queued == 0 {
+            return usize::MAX;
+        }
+        let exceeded = self.share.as_ref().is_some_and(|share| share.budget().is_exceeded());
+        if exceeded { 0 } else { self.connection.limits().max_queue().saturating_sub(queued) }
     }
 
     /// Whether all that was accepted up to a position is with the system's network stack, or never will be.
@@ -219,6 +240,10 @@ impl Driver {
 
     pub(crate) fn has_ended(&self) -> bool {
         self.connection.state() == State::Closed
+    }
+
+    fn is_writable(&self) -> bool {
+        self.broken.is_none() && self.connection.state() == State::Open
     }
 
     /// An error for the caller who wants something sent that never will be.
@@ -260,15 +285,23 @@ impl Driver {
         }
     }
 
-    /// Messages are taken again, after they were discarded for a while.
+    /// Messages are taken again, after they were discarded for a while; from the next one on.
     pub(crate) fn read_again(&mut self) {
+        drop(self.connection.take_piece());
+        self.skipping = self.connection.incoming().is_some();
         self.reading = Reading::Nobody;
+        self.settled = false;
+    }
+
+    /// Says whether somebody waits to send.
+    pub(crate) const fn await_room(&mut self, is_awaited: bool) {
+        self.is_awaited = is_awaited;
     }
 
     /// Begins the closing handshake, unless it has begun.
     pub(crate) fn close(&mut self, reason: CloseReason) {
         if self.connection.state() == State::Open {
-            self.began = Some((ClosedBy::Us, reason.clone()));
+            self.ending().began = Some((ClosedBy::Us, reason.clone()));
         }
         self.connection.close(reason);
         self.settled = false;
@@ -299,6 +332,7 @@ impl Driver {
                 return Poll::Ready(found);
             }
             ready!(self.progress(goal));
+            self.judge_budget();
         }
         // Control frames or discarded messages without end: the other tasks of this thread have their turn.
         cx.waker().wake_by_ref();
@@ -307,10 +341,16 @@ impl Driver {
 
     /// Makes all the progress that can be made without waiting.
     pub(crate) fn settle(&mut self, cx: &Context<'_>) {
-        // Whoever was polled a moment ago may have done it.
-        if !self.settled && !self.has_ended() {
-            let _ = self.run(cx, ANY, |driver| driver.has_ended().then_some(()));
-        }
+        let _ = self.run(cx, ANY, |driver| driver.has_ended().then_some(()));
+    }
+
+    /// Whether nothing is left to do before the transport or the timer wakes.
+    pub(crate) const fn is_settled(&self) -> bool {
+        self.settled
+    }
+
+    /// Something is left to do.
+    pub(crate) const fn unsettle(&mut self) {
         self.settled = false;
     }
 
@@ -336,7 +376,7 @@ impl Driver {
         if !self.read_ended {
             if !self.wants_more(goal) || !self.unparsed.is_empty() || self.connection.is_held_back() {
                 // It is we who do not listen.
-                self.connection.hold_back();
+                self.connection.hold_back(self.is_awaited);
             } else if self.read(goal).is_ready() {
                 return Poll::Ready(());
             } else {
@@ -353,7 +393,13 @@ impl Driver {
         while self.broken.is_none() && self.connection.has_outgoing() {
             let mut slices = [IoSlice::new(&[]); SLICES];
             let count = self.connection.outgoing(&mut slices);
-            match Pin::new(&mut self.transport).poll_write_vectored(&mut cx, &slices[..count]) {
+            let transport = Pin::new(&mut self.transport);
+            let written = match &slices[..count] {
+                // The plain call is the cheaper one for the system, too.
+                [slice] => transport.poll_write(&mut cx, slice),
+                slices => transport.poll_write_vectored(&mut cx, slices),
+            };
+            match written {
                 Poll::Pending => return,
                 Poll::Ready(Ok(0)) => self.broken = Some((io::ErrorKind::WriteZero.into(), now())),
                 Poll::Ready(Ok(written)) => {
@@ -382,7 +428,7 @@ impl Driver {
     }
 
     /// Takes apart what has been read before. Whether that has changed anything.
-    fn parse(&mut self, goal: usize) -> bool {
+    pub(crate) fn parse(&mut self, goal: usize) -> bool {
         self.choose();
         if !self.wants_more(goal) {
             return false;
@@ -439,10 +485,7 @@ impl Driver {
     fn took(&mut self, read: io::Result<usize>) -> bool {
         match read {
             Ok(0) => self.read_ended = true,
-            Ok(_) => {
-                self.account();
-                return true;
-            }
+            Ok(_) => return true,
             Err(error) => {
                 self.read_ended = true;
                 // A reset after the closing handshake is one way to end; `notice_end` knows.
@@ -478,8 +521,9 @@ impl Driver {
                 }
             }
             Some(Event::Close(reason)) => {
-                self.began.get_or_insert_with(|| (ClosedBy::Peer, reason.clone()));
-                self.peer_reason = Some(reason);
+                let ending = self.ending();
+                ending.began.get_or_insert_with(|| (ClosedBy::Peer, reason.clone()));
+                ending.peer_reason = Some(reason);
                 self.changed = true;
             }
             Some(Event::Failed(error)) => self.failed(error),
@@ -490,9 +534,10 @@ impl Driver {
 
     /// The peer broke a rule or a limit, and our Close is on its way.
     fn failed(&mut self, error: sockeye_proto::Error) {
-        let reason = CloseReason::new(error.close_code(), "").expect("our codes may be sent");
-        self.began.get_or_insert((ClosedBy::Us, reason));
-        self.failure = Some(Error::Protocol(error));
+        let reason = error.close_reason();
+        let ending = self.ending();
+        ending.began.get_or_insert((ClosedBy::Us, reason));
+        ending.failure = Some(Error::Protocol(error));
         self.changed = true;
     }
 
@@ -578,13 +623,14 @@ impl Driver {
         let ended_in = self.connection.transport_ended();
         // Both Close frames went their way, and what was accepted before ours.
         let clean = ended_in == State::Exchanged && !lost;
+        let broken = self.broken.as_ref().map(|(error, _)| Error::Io(duplicate(error)));
+        let ending = self.ending();
         // A connection that was failed has said why.
         if !clean && ended_in != State::Failed {
-            let broken = self.broken.as_ref().map(|(error, _)| Error::Io(duplicate(error)));
-            self.failure = timeout.or(broken).or(Some(Error::Aborted));
+            ending.failure = timeout.or(broken).or(Some(Error::Aborted));
         }
-        let (by, reason) = self.began.take().map_or((ClosedBy::Nobody, None), |(by, reason)| (by, Some(reason)));
-        self.closed = Some(Closed::new(by, reason, clean));
+        let (by, reason) = ending.began.take().map_or((ClosedBy::Nobody, None), |(by, reason)| (by, Some(reason)));
+        ending.closed = Some(Closed::new(by, reason, clean));
         self.unflushed = false;
         self.transport = Transport::Ended;
         self.timer = None;
@@ -592,14 +638,20 @@ impl Driver {
         self.changed = true;
     }
 
-    /// Takes note of the memory held, where there is a budget, and fails the connection if that is exceeded by what its
-    /// peer sends.
+    /// Takes note of the memory held, where there is a budget.
     pub(crate) fn account(&mut self) {
-        let Some(share) = &mut self.share else {
+        if let Some(share) = &mut self.share {
+            let received = self.connection.held() + self.unparsed.len() + self.ahead.cost();
+            share.set(received + self.connection.queued());
+        }
+    }
+
+    /// Fails the connection if a budget is exceeded by what its peer sends.
+    fn judge_budget(&mut self) {
+        self.account();
+        let Some(share) = &self.share else {
             return;
         };
-        let received = self.connection.held() + self.unparsed.len() + self.ahead.cost();
-        share.set(received + self.connection.queued());
         if share.budget().is_exceeded() && self.connection.held() > 0 && self.connection.state().reads() {
             let error = LimitExceeded::Budget { limit: share.budget().limit() }.into();
             self.connection.fail(error);
@@ -615,14 +667,15 @@ impl Driver {
             Reading::Pieces => self.pieces_ended || self.begun().is_some_and(|begun| begun.held > 0),
             _ => false,
         };
-        let in_vain = self.check_writable().is_err();
-        let in_message = in_vain || self.connection.queued() < self.connection.limits().max_queue();
+        // Those who wait in vain are to know.
+        let room_in_message = if self.is_writable() { self.room() } else { usize::MAX };
+        let is_taken = self.is_writable() && self.connection.in_fragments();
         Due {
             reader: ended || reader || !self.ahead.is_empty(),
-            in_message,
-            line: in_vain || (in_message && !self.connection.in_fragments()),
-            watchers: core::mem::take(&mut self.changed),
             task: core::mem::take(&mut self.has_room_again),
+            change: core::mem::take(&mut self.changed),
+            room: if is_taken { 0 } else { room_in_message },
+            room_in_message,
         }
     }
 }

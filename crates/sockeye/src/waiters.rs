@@ -11,16 +11,21 @@
 //! A connection's lock may be held while this one is taken, never the other way round; and nobody is woken under it,
 //! nor a waker dropped, as either may run code that waits here itself.
 
+use core::sync::atomic::Ordering;
 use core::task::Waker;
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::Wake;
 
-use crate::sync::{Mutex, lock};
+use crate::sync::{AtomicBool, Mutex, lock};
 
 /// All who wait on one connection.
 #[derive(Default)]
-pub(crate) struct Waiters(Mutex<Waiting>);
+pub(crate) struct Waiters {
+    waiting: Mutex<Waiting>,
+    /// Whether there are others than the reader and the task. Places are taken under the connection's lock only, so that
+    /// whoever holds that sees all of them; one that was left a moment ago may still be seen.
+    has_others: AtomicBool,
+}
 
 #[derive(Default)]
 struct Waiting {
@@ -28,29 +33,31 @@ struct Waiting {
     task: Option<Waker>,
     /// Whoever waits for a message.
     reader: Option<Waker>,
-    /// Those who wait to send, in the order in which they came.
-    line: VecDeque<Entry>,
-    /// Those who wait for something to be written, answered or ended.
-    watchers: Vec<Entry>,
+    /// All others, in the order in which they came.
+    others: Vec<Entry>,
     last_ticket: u64,
 }
 
 struct Entry {
     ticket: u64,
-    /// Whether it is in the middle of a message, which nobody else may interrupt.
-    in_message: bool,
+    wants: Wants,
     waker: Waker,
+    /// It has been woken since it was polled last: once is enough, also for one who will not come any more.
+    called: bool,
 }
 
-/// Where one waits.
+/// What one waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Queue {
-    /// To send, behind others.
-    Line,
-    /// To go on with a message that has begun: before all others.
-    Front,
-    /// For something to be written, answered or ended.
-    Watchers,
+pub(crate) enum Wants {
+    /// To send a message of this length, behind those who came before.
+    Turn(usize),
+    /// To send so much, past those who stand in line: for one who may stop polling without a word, and must not hold
+    /// them up.
+    Room(usize),
+    /// To go on with a message that has begun, which nobody else may interrupt.
+    RoomInMessage(usize),
+    /// Something to be written, answered or ended.
+    Change,
 }
 
 /// A place among those who wait. Dropping it leaves it, and lets the next one in line have its turn.
@@ -64,43 +71,42 @@ pub(crate) struct Place {
 pub(crate) struct Due {
     /// There is a message, or none will come any more.
     pub(crate) reader: bool,
-    /// There is room for one who is in the middle of a message.
-    pub(crate) in_message: bool,
-    /// There is room for a message.
-    pub(crate) line: bool,
-    /// Something was written, answered or has ended.
-    pub(crate) watchers: bool,
     /// The driving task can read on.
     pub(crate) task: bool,
+    /// Something was written, answered or has ended.
+    pub(crate) change: bool,
+    /// So much can be queued, or nothing any more: then there is no need to wait, either.
+    pub(crate) room: usize,
+    /// So much can be queued by one who is in the middle of a message.
+    pub(crate) room_in_message: usize,
 }
 
 impl Waiters {
     /// Waits for a message; there is one reader at most.
     pub(crate) fn read(&self, waker: &Waker) {
-        let before = store(&mut lock(&self.0).reader, waker);
+        let before = store(&mut lock(&self.waiting).reader, waker);
         drop(before);
     }
 
-    /// Drives the connection from now on, or does not any more. Then the others are woken, to do so themselves.
-    pub(crate) fn drive(&self, waker: Option<&Waker>) {
-        match waker {
-            Some(waker) => {
-                let before = store(&mut lock(&self.0).task, waker);
-                drop(before);
-            }
-            None => {
-                let before = lock(&self.0).task.take();
-                drop(before);
-                self.wake_all();
-            }
-        }
+    /// Drives the connection from now on.
+    pub(crate) fn drive(&self, waker: &Waker) {
+        let before = store(&mut lock(&self.waiting).task, waker);
+        drop(before);
+    }
+
+    /// Nobody drives the connection any more: those who wait are woken, to do so themselves.
+    pub(crate) fn release(&self) {
+        let before = lock(&self.waiting).task.take();
+        drop(before);
+        self.wake_all();
     }
 
     /// Takes a place, or keeps the one there is.
-    pub(crate) fn enter(self: &Arc<Self>, place: &mut Option<Place>, queue: Queue, waker: &Waker) {
-        let mut waiting = lock(&self.0);
+    pub(crate) fn enter(self: &Arc<Self>, place: &mut Option<Place>, wants: Wants, waker: &Waker) {
+        let mut waiting = lock(&self.waiting);
         if let Some(place) = place {
             let entry = waiting.find(place.ticket).expect("a place is there until it is dropped");
+            (entry.wants, entry.called) = (wants, false);
             let before = (!entry.waker.will_wake(waker)).then(|| core::mem::replace(&mut entry.waker, waker.clone()));
             drop(waiting);
             drop(before);
@@ -108,61 +114,87 @@ impl Waiters {
         }
         waiting.last_ticket += 1;
         let ticket = waiting.last_ticket;
-        let entry = Entry { ticket, in_message: queue == Queue::Front, waker: waker.clone() };
-        match queue {
-            Queue::Line => waiting.line.push_back(entry),
-            Queue::Front => waiting.line.push_front(entry),
-            Queue::Watchers => waiting.watchers.push(entry),
-        }
+        waiting.others.push(Entry { ticket, wants, waker: waker.clone(), called: false });
+        self.has_others.store(true, Ordering::Relaxed);
         *place = Some(Place { waiters: Arc::clone(self), ticket });
     }
 
     /// Whether nobody is before this place in the line, or before one who has none yet.
     pub(crate) fn is_first(&self, place: Option<&Place>) -> bool {
-        let waiting = lock(&self.0);
-        waiting.line.front().is_none_or(|first| place.is_some_and(|place| place.ticket == first.ticket))
+        if !self.has_others() {
+            return true;
+        }
+        let waiting = lock(&self.waiting);
+        waiting.first_in_line().is_none_or(|first| place.is_some_and(|place| place.ticket == first.ticket))
+    }
+
+    /// Whether anybody waits besides the reader and the driving task.
+    pub(crate) fn has_others(&self) -> bool {
+        self.has_others.load(Ordering::Relaxed)
+    }
+
+    /// Whether anybody waits to send.
+    pub(crate) fn has_senders(&self) -> bool {
+        self.has_others() && lock(&self.waiting).others.iter().any(|entry| entry.wants != Wants::Change)
     }
 
     /// Wakes those whose wait is over, all but the one with this place.
     pub(crate) fn notify(&self, due: Due, but: Option<u64>) {
-        let mut waiting = lock(&self.0);
-        let task = waiting.task.clone().filter(|_| due.task);
+        let mut waiting = lock(&self.waiting);
+        let task = if due.task { waiting.task.clone() } else { None };
         let reader = if due.reader { waiting.reader.take() } else { None };
-        let first = waiting
-            .line
-            .front()
-            .filter(|first| Some(first.ticket) != but && if first.in_message { due.in_message } else { due.line });
-        let first = first.map(|first| first.waker.clone());
-        let watchers = if due.watchers { waiting.watchers(but) } else { Vec::new() };
+        let others = waiting.call(|entry, is_first| {
+            Some(entry.ticket) != but
+                && match entry.wants {
+                    Wants::Turn(len) => is_first && len <= due.room,
+                    Wants::Room(len) => len <= due.room,
+                    Wants::RoomInMessage(len) => len <= due.room_in_message,
+                    Wants::Change => due.change,
+                }
+        });
         drop(waiting);
-        wake(task.into_iter().chain(reader).chain(first).chain(watchers));
+        wake(task.into_iter().chain(reader).chain(others));
     }
 
+    /// All but those who are not the first in line.
     fn wake_all(&self) {
-        let mut waiting = lock(&self.0);
+        let mut waiting = lock(&self.waiting);
         let reader = waiting.reader.take();
-        let first = waiting.line.front().map(|first| first.waker.clone());
-        let watchers = waiting.watchers(None);
+        let others = waiting.call(|entry, is_first| is_first || !matches!(entry.wants, Wants::Turn(_)));
         drop(waiting);
-        wake(reader.into_iter().chain(first).chain(watchers));
+        wake(reader.into_iter().chain(others));
     }
 }
 
 impl Waiting {
+    fn first_in_line(&self) -> Option<&Entry> {
+        self.others.iter().find(|entry| matches!(entry.wants, Wants::Turn(_)))
+    }
+
     fn find(&mut self, ticket: u64) -> Option<&mut Entry> {
-        self.line.iter_mut().chain(&mut self.watchers).find(|entry| entry.ticket == ticket)
+        self.others.iter_mut().find(|entry| entry.ticket == ticket)
     }
 
     fn remove(&mut self, ticket: u64) -> Option<Entry> {
-        if let Some(at) = self.line.iter().position(|entry| entry.ticket == ticket) {
-            return self.line.remove(at);
+        let at = self.others.iter().position(|entry| entry.ticket == ticket)?;
+        let removed = self.others.remove(at);
+        if self.others.is_empty() {
+            // An idle connection holds no buffer.
+            self.others = Vec::new();
         }
-        let at = self.watchers.iter().position(|entry| entry.ticket == ticket)?;
-        Some(self.watchers.swap_remove(at))
+        Some(removed)
     }
 
-    fn watchers(&self, but: Option<u64>) -> Vec<Waker> {
-        self.watchers.iter().filter(|entry| Some(entry.ticket) != but).map(|entry| entry.waker.clone()).collect()
+    /// The wakers of those for whom it holds, who are told whether they are the first in line.
+    fn call(&mut self, mut holds: impl FnMut(&Entry, bool) -> bool) -> Vec<Waker> {
+        let first = self.first_in_line().map(|first| first.ticket);
+        let called = self.others.iter_mut().filter(|entry| !entry.called && holds(entry, Some(entry.ticket) == first));
+        called
+            .map(|entry| {
+                entry.called = true;
+                entry.waker.clone()
+            })
+            .collect()
     }
 }
 
@@ -173,7 +205,7 @@ impl Wake for Waiters {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        let task = lock(&self.0).task.clone();
+        let task = lock(&self.waiting).task.clone();
         match task {
             Some(task) => task.wake(),
             None => self.wake_all(),
@@ -189,15 +221,12 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut waiting = lock(&self.waiters.0);
-        let was_first = waiting.line.front().is_some_and(|first| first.ticket == self.ticket);
+        let mut waiting = lock(&self.waiters.waiting);
+        let was_first = waiting.first_in_line().is_some_and(|first| first.ticket == self.ticket);
         let left = waiting.remove(self.ticket);
-        if waiting.line.is_empty() {
-            // An idle connection holds no buffer.
-            waiting.line = VecDeque::new();
-        }
+        self.waiters.has_others.store(!waiting.others.is_empty(), Ordering::Relaxed);
         // It may have been woken in vain: its turn must not be lost with it.
-        let next = waiting.line.front().filter(|_| was_first).map(|next| next.waker.clone());
+        let next = waiting.first_in_line().filter(|_| was_first).map(|next| next.waker.clone());
         drop(waiting);
         drop(left);
         wake(next.into_iter());

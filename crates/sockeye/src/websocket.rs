@@ -1,6 +1,7 @@
 //! The WebSocket people hold: both halves of a connection in one value.
 
 use core::fmt;
+use core::future::Future;
 use core::time::Duration;
 use std::sync::Arc;
 
@@ -56,14 +57,14 @@ impl WebSocket {
     /// # Ok(()) }
     /// ```
     pub fn from_stream(stream: impl AsyncRead + AsyncWrite + Send + 'static, role: Role, limits: Limits) -> Self {
-        Self::new(Transport::Other(Box::pin(stream)), connection(role, limits), &[], None, None)
+        Self::new(Transport::Other(Box::pin(stream)), connection(role, limits.into()), &[], None, None)
     }
 
     /// A WebSocket as its opening handshake has agreed. `early` are bytes that whoever did it has read beyond its end.
     pub(crate) fn opened(
         (transport, early): (Transport, Bytes),
         role: Role,
-        limits: Limits,
+        limits: Arc<Limits>,
         budget: Option<Budget>,
         compression: &Compression,
         agreed: Agreed,
@@ -126,8 +127,8 @@ impl WebSocket {
     ///
     /// # Cancel safety
     /// Dropping the future before it is ready queues nothing.
-    pub async fn send(&self, message: impl Into<Message>) -> Result<(), Error> {
-        self.sender.send(message).await
+    pub fn send<M: Into<Message>>(&self, message: M) -> impl Future<Output = Result<(), Error>> + Send + use<'_, M> {
+        self.sender.send(message)
     }
 
     /// Sends a message that is never compressed, for one that holds a secret: see [`Sender::send_uncompressed`].
@@ -137,8 +138,11 @@ impl WebSocket {
     ///
     /// # Cancel safety
     /// As [`send`](Self::send).
-    pub async fn send_uncompressed(&self, message: impl Into<Message>) -> Result<(), Error> {
-        self.sender.send_uncompressed(message).await
+    pub fn send_uncompressed<M: Into<Message>>(
+        &self,
+        message: M,
+    ) -> impl Future<Output = Result<(), Error>> + Send + use<'_, M> {
+        self.sender.send_uncompressed(message)
     }
 
     /// Sends a message that goes to many: see [`Sender::send_prepared`].
@@ -148,8 +152,8 @@ impl WebSocket {
     ///
     /// # Cancel safety
     /// As [`send`](Self::send).
-    pub async fn send_prepared(&self, prepared: &Prepared) -> Result<(), Error> {
-        self.sender.send_prepared(prepared).await
+    pub fn send_prepared(&self, prepared: &Prepared) -> impl Future<Output = Result<(), Error>> + Send {
+        self.sender.send_prepared(prepared)
     }
 
     /// Queues a message without writing it: see [`Sender::feed`].
@@ -159,8 +163,8 @@ impl WebSocket {
     ///
     /// # Cancel safety
     /// As [`send`](Self::send).
-    pub async fn feed(&self, message: impl Into<Message>) -> Result<(), Error> {
-        self.sender.feed(message).await
+    pub fn feed<M: Into<Message>>(&self, message: M) -> impl Future<Output = Result<(), Error>> + Send + use<'_, M> {
+        self.sender.feed(message)
     }
 
     /// Waits until all that was accepted so far is with the system's network stack.
@@ -197,6 +201,12 @@ impl WebSocket {
     #[must_use = "nothing is sent before it is written to"]
     pub fn send_stream(&self, kind: MessageKind) -> SendStream<'_> {
         self.sender.send_stream(kind)
+    }
+
+    /// Bytes that wait to be written, their frames' headers included.
+    #[must_use]
+    pub fn queued_bytes(&self) -> usize {
+        self.sender.queued_bytes()
     }
 
     // --- keeping alive ---
@@ -246,6 +256,12 @@ impl WebSocket {
     /// Dropping the future changes nothing.
     pub async fn closed(&self) -> Closed {
         self.sender.closed().await
+    }
+
+    /// Whether nothing can be sent any more: a Close has gone either way, or the connection has failed or ended.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.sender.is_closed()
     }
 
     /// What the peer's Close frame said, once it has come. [`CloseCode::NO_STATUS_RECEIVED`] if it said nothing.
@@ -301,7 +317,7 @@ impl Drop for Discards<'_> {
     }
 }
 
-fn connection(role: Role, limits: Limits) -> Connection {
+fn connection(role: Role, limits: Arc<Limits>) -> Connection {
     match role {
         Role::Client => Connection::client(limits, random::masking_key),
         Role::Server => Connection::server(limits),

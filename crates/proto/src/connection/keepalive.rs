@@ -6,7 +6,7 @@
 //!          the window is over, something has moved          Queued, for another window
 //!          the window is over, nothing has moved            given up
 //! Written  answered                                         Idle
-//!          the window is over, and we did not read          Written, for another window: the Pong may lie unread
+//!          the window is over, and we did not read          Queued: the Pong may lie unread; ask again
 //!          the window is over, something has come           Queued: ask again
 //!          the window is over, silence                      given up
 //! ```
@@ -31,7 +31,14 @@ pub(super) struct Keepalive {
     /// What has happened in the window.
     heard: bool,
     wrote: bool,
-    not_reading: bool,
+    held_back: Option<HeldBack>,
+}
+
+/// That we did not read, and whether it is the peer's turn.
+#[derive(Clone, Copy, Debug)]
+struct HeldBack {
+    /// The application waits for the peer to take what is queued.
+    stuck: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +71,7 @@ impl Keepalive {
             latency: None,
             heard: false,
             wrote: false,
-            not_reading: false,
+            held_back: None,
         }
     }
 
@@ -85,19 +92,16 @@ impl Keepalive {
             return Verdict::Wait;
         }
         let window = later(now, limits.pong_time());
-        match &mut self.phase {
+        let is_alive = self.heard || self.is_excused();
+        match self.phase {
             Phase::Idle { .. } => self.ask(Some(window)),
-            Phase::Queued { until } if self.heard || self.wrote || self.not_reading => {
-                *until = Some(window);
+            Phase::Queued { .. } if is_alive || self.wrote => {
+                self.phase = Phase::Queued { until: Some(window) };
                 self.begin_window();
                 Verdict::Wait
             }
-            Phase::Written { until, .. } if self.not_reading => {
-                *until = window;
-                self.begin_window();
-                Verdict::Wait
-            }
-            Phase::Written { .. } if self.heard => self.ask(Some(window)),
+            // Asked again, so that the peer hears of us if it is in the same position.
+            Phase::Written { .. } if is_alive => self.ask(Some(window)),
             Phase::Queued { .. } | Phase::Written { .. } => Verdict::GiveUp,
         }
     }
@@ -119,7 +123,7 @@ impl Keepalive {
     }
 
     const fn begin_window(&mut self) {
-        (self.heard, self.wrote, self.not_reading) = (false, false, false);
+        (self.heard, self.wrote, self.held_back) = (false, false, None);
     }
 
     /// So many bytes have come.
@@ -135,8 +139,17 @@ impl Keepalive {
     }
 
     /// Bytes may have come, and we have not looked.
-    pub(super) const fn hold_back(&mut self) {
-        self.not_reading = true;
+    pub(super) const fn hold_back(&mut self, stuck: bool) {
+        self.held_back = Some(HeldBack { stuck });
+    }
+
+    /// Whether silence means nothing, as we did not listen. Where we do not because the application waits for the peer to
+    /// take what is queued, it is the peer who has to move: two ends that wait for each other would wait for ever.
+    const fn is_excused(&self) -> bool {
+        match self.held_back {
+            Some(HeldBack { stuck }) => !stuck || self.wrote,
+            None => false,
+        }
     }
 
     /// The Ping's last byte was written.

@@ -16,6 +16,7 @@
 //! [fragments](Connection::send_fragment).
 
 mod control;
+mod controls;
 mod reader;
 mod pieces;
 mod sending;
@@ -27,6 +28,7 @@ mod time;
 
 use core::fmt;
 use std::io::IoSlice;
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::BytesMut;
@@ -87,7 +89,7 @@ pub struct Received {
 /// A WebSocket connection after its opening handshake: see the [module](self) for how to use it.
 pub struct Connection {
     role: Role,
-    limits: Limits,
+    limits: Arc<Limits>,
     state: State,
     reader: Reader,
     writer: Writer,
@@ -102,17 +104,17 @@ pub struct Connection {
 impl Connection {
     /// The client's end. Every frame it sends is masked with a key of its own, drawn from `keys`.
     #[must_use]
-    pub fn client(limits: Limits, keys: KeySource) -> Self {
-        Self::new(Role::Client, limits, Some(keys))
+    pub fn client(limits: impl Into<Arc<Limits>>, keys: KeySource) -> Self {
+        Self::new(Role::Client, limits.into(), Some(keys))
     }
 
     /// The server's end.
     #[must_use]
-    pub fn server(limits: Limits) -> Self {
-        Self::new(Role::Server, limits, None)
+    pub fn server(limits: impl Into<Arc<Limits>>) -> Self {
+        Self::new(Role::Server, limits.into(), None)
     }
 
-    fn new(role: Role, limits: Limits, keys: Option<KeySource>) -> Self {
+    fn new(role: Role, limits: Arc<Limits>, keys: Option<KeySource>) -> Self {
         Self {
             role,
             limits,
@@ -142,7 +144,7 @@ impl Connection {
 
     /// The bounds it keeps.
     #[must_use]
-    pub const fn limits(&self) -> &Limits {
+    pub fn limits(&self) -> &Limits {
         &self.limits
     }
 
@@ -162,11 +164,12 @@ impl Connection {
     /// message is to come [in pieces](Self::want) and enough of it is held. They are to be given again, as they are, once
     /// that is over. Of a compressed message more may come then even without bytes, of an empty slice.
     pub fn receive(&mut self, bytes: &mut [u8]) -> Received {
-        self.keepalive.hear(bytes.len());
         if !self.state.reads() {
             return Received { consumed: bytes.len(), event: None };
         }
         let (consumed, outcome) = self.reader.receive(bytes, &self.limits);
+        // Bytes that are given again are no sign of life.
+        self.keepalive.hear(consumed);
         Received { consumed, event: self.settle(outcome) }
     }
 
@@ -197,9 +200,7 @@ impl Connection {
     /// discarded.
     pub fn fail(&mut self, error: Error) {
         self.reader.discard();
-        self.transition(close::Event::RuleBroken, || {
-            CloseReason::new(error.close_code(), explanation(error)).expect("our codes may be sent, and it fits")
-        });
+        self.transition(close::Event::RuleBroken, || error.close_reason());
     }
 
     /// The transport ended, failed, or was given up because the [`deadline`](Self::deadline) has passed.
@@ -288,7 +289,7 @@ impl Connection {
         match outcome {
             Ok(event) => {
                 match &event {
-                    Some(Event::Ping(payload)) => self.writer.pong(payload.clone()),
+                    Some(Event::Ping(payload)) => self.writer.controls().pong(payload.clone()),
                     Some(Event::Close(reason)) => {
                         //= https://www.rfc-editor.org/rfc/rfc6455#section-5.5.1
                         //# When sending a Close frame in response, the endpoint typically echos the status code it
@@ -326,15 +327,4 @@ impl fmt::Debug for Connection {
             .field("queued", &self.queued())
             .finish_non_exhaustive()
     }
-}
-
-/// The reason that goes with the code, cut to what a Close frame holds; all of it is ASCII but the section sign.
-fn explanation(error: Error) -> String {
-    let mut text = match error {
-        Error::Violation(violation) => violation.to_string(),
-        Error::Limit(limit) => limit.to_string(),
-    };
-    let end = (0..=CloseReason::MAX_REASON_LEN.min(text.len())).rev().find(|&i| text.is_char_boundary(i));
-    text.truncate(end.unwrap_or(0));
-    text
 }

@@ -74,7 +74,7 @@ impl Connection {
     /// [`CannotSend::Closing`], as for [`send`](Self::send).
     pub fn ping(&mut self, payload: ControlPayload) -> Result<(), CannotSend> {
         self.while_open()?;
-        self.writer.ping(payload);
+        self.writer.controls().ping(payload);
         Ok(())
     }
 

@@ -45,7 +45,7 @@ impl Connection {
             State::Open => match self.keepalive.expired(now, &self.limits) {
                 Verdict::Wait => None,
                 Verdict::Ask(number) => {
-                    self.writer.probe(keepalive::payload(number));
+                    self.writer.controls().probe(keepalive::payload(number));
                     None
                 }
                 Verdict::GiveUp => Some(Expired::Pong),
@@ -56,8 +56,11 @@ impl Connection {
 
     /// Says that we ourselves are not reading, so that the peer's silence is no evidence: to be said whenever bytes may
     /// have come that were not [received](Self::receive), before [`expired`](Self::expired) is asked.
-    pub const fn hold_back(&mut self) {
-        self.keepalive.hold_back();
+    ///
+    /// `stuck`: the application reads no further because it waits for the peer to take what is queued. Then it is evidence
+    /// all the same if the peer takes nothing: two ends that wait for each other would wait for ever.
+    pub const fn hold_back(&mut self, stuck: bool) {
+        self.keepalive.hold_back(stuck);
     }
 
     /// Queues a Ping whose answer can be told from others: its payload is 8 bytes, a counter, big-endian. Where one is
@@ -73,7 +76,7 @@ impl Connection {
         self.while_open()?;
         let (number, is_new) = self.keepalive.probe();
         if is_new {
-            self.writer.probe(keepalive::payload(number));
+            self.writer.controls().probe(keepalive::payload(number));
         }
         Ok(number)
     }

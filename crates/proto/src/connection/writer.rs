@@ -8,19 +8,20 @@
 //!           a Pong or Ping goes in at the first end of a frame
 //! ```
 //! Small payloads are copied behind their headers into `tail`, so that many frames leave in one piece; a large one is
-//! held by reference. Pings and Pongs wait apart, and join the queue only when the transport is ready for it: a peer that
-//! sends Pings and never reads costs [`CONTROLS`] and one Pong, the latest.
+//! held by reference. Pings and Pongs wait [apart](super::controls), and join the queue only when the transport is ready for
+//! it.
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
 
 use bytes::{Buf, Bytes, BytesMut};
 
-use super::{ControlPayload, KeySource, Prepared};
+use super::controls::Controls;
+use super::{KeySource, Prepared};
 use crate::close::CloseReason;
 use crate::deflate::Deflater;
 use crate::frame::{Header, Opcode};
-use crate::mask;
+use crate::{mask, spare};
 
 pub(super) struct Writer {
     /// Where masking keys come from: a client has a source, a server does not mask.
@@ -44,12 +45,8 @@ pub(super) struct Writer {
     probe_placed: bool,
     /// Bytes of the Close frame, once it is queued: the last of all.
     close_len: usize,
-    /// Pongs that wait, whole frames, before the latest one.
-    pongs: BytesMut,
-    pong: Option<ControlPayload>,
-    ping: Option<ControlPayload>,
-    /// A Ping of the keepalive's kind.
-    probe: Option<ControlPayload>,
+    /// Pings and Pongs that wait, while there are any.
+    waiting: Option<Box<Controls>>,
 }
 
 struct Chunk {
@@ -59,8 +56,6 @@ struct Chunk {
 
 /// Up to this size a payload is copied behind its header: cheaper than a slice of its own in the system call.
 const COPIED: usize = 4 << 10;
-/// So many bytes of Pongs wait before only the latest is kept.
-const CONTROLS: usize = 4 << 10;
 /// A tail of this size joins the queue: to grow it further would mean to copy it.
 const TAIL_FULL: usize = 64 << 10;
 
@@ -78,10 +73,7 @@ impl Writer {
             controls: 0,
             probe_placed: false,
             close_len: 0,
-            pongs: BytesMut::new(),
-            pong: None,
-            ping: None,
-            probe: None,
+            waiting: None,
         }
     }
 
@@ -129,6 +121,7 @@ impl Writer {
     fn whole_frame(&mut self, frame: Bytes) {
         self.accepted += frame.len() as u64;
         if frame.len() <= COPIED {
+            self.begin_tail();
             self.tail.extend_from_slice(&frame);
             self.enqueue_full_tail();
         } else {
@@ -143,6 +136,7 @@ impl Writer {
     fn data(&mut self, header: Header, payload: Bytes) {
         self.accepted += (header.size() + payload.len()) as u64;
         if payload.len() <= COPIED {
+            self.begin_tail();
             append(&mut self.tail, header, &payload);
             return self.enqueue_full_tail();
         }
@@ -160,30 +154,14 @@ impl Writer {
         self.enqueue(payload, true);
     }
 
-    /// Queues the answer to a Ping. Each is answered, as most peers expect, for as long as the answers leave: "If an
-    /// endpoint receives a Ping frame and has not yet sent Pong frame(s) in response to previous Ping frame(s), the
-    /// endpoint MAY elect to send a Pong frame for only the most recently processed Ping frame" (§5.5.3).
-    pub(super) fn pong(&mut self, payload: ControlPayload) {
-        if let Some(waiting) = self.pong.replace(payload)
-            && self.pongs.len() + waiting.len() < CONTROLS - Header::MAX_SIZE
-        {
-            let header = self.header(Opcode::PONG, waiting.len());
-            append(&mut self.pongs, header, &waiting);
-        }
-    }
-
-    pub(super) fn ping(&mut self, payload: ControlPayload) {
-        self.ping = Some(payload);
-    }
-
-    pub(super) fn probe(&mut self, payload: ControlPayload) {
-        self.probe = Some(payload);
+    /// Pings and Pongs that wait for the next end of a frame.
+    pub(super) fn controls(&mut self) -> &mut Controls {
+        self.waiting.get_or_insert_with(Box::default)
     }
 
     /// Queues the Close, behind everything that was accepted before it. Whether the peer is alive is no longer asked.
     pub(super) fn close(&mut self, reason: &CloseReason) {
-        self.probe = None;
-        let controls = self.take_controls();
+        let controls = self.waiting.take().map(|waiting| waiting.without_probe().frames(self.keys)).unwrap_or_default();
         self.accepted += controls.len() as u64;
         self.tail.unsplit(controls);
         let payload = reason.payload();
@@ -230,7 +208,7 @@ impl Writer {
         }
         if self.tail.is_empty() {
             // An idle connection holds no buffer.
-            self.tail = BytesMut::new();
+            spare::give_back(core::mem::take(&mut self.tail));
         }
         probe_written
     }
@@ -250,23 +228,11 @@ impl Writer {
     }
 
     pub(super) fn has_outgoing(&self) -> bool {
-        self.queued() > 0 || self.pong.is_some() || self.ping.is_some() || self.probe.is_some()
+        self.queued() > 0 || self.waiting.is_some()
     }
 
     fn header(&self, opcode: Opcode, payload_len: usize) -> Header {
         Header::new(true, opcode, payload_len as u64, self.keys.map(|draw| draw()))
-    }
-
-    /// What waits in the slots, as frames. The probe is the last of them.
-    fn take_controls(&mut self) -> BytesMut {
-        let mut frames = core::mem::take(&mut self.pongs);
-        let (pong, ping, probe) = (self.pong.take(), self.ping.take(), self.probe.take());
-        for (opcode, slot) in [(Opcode::PONG, pong), (Opcode::PING, ping), (Opcode::PING, probe)] {
-            if let Some(payload) = slot {
-                append(&mut frames, self.header(opcode, payload.len()), &payload);
-            }
-        }
-        frames
     }
 
     /// Moves what waits in the slots into the queue, at the first end of a frame. What was moved before must have been
@@ -275,12 +241,12 @@ impl Writer {
         if self.placed > 0 {
             return;
         }
-        let has_probe = self.probe.is_some();
-        let frames = self.take_controls();
-        if frames.is_empty() {
+        let Some(waiting) = self.waiting.take() else {
             return;
-        }
-        (self.controls, self.probe_placed) = (frames.len(), has_probe);
+        };
+        self.probe_placed = waiting.has_probe();
+        let frames = waiting.frames(self.keys);
+        self.controls = frames.len();
         if self.queue.is_empty() {
             self.tail.unsplit(frames);
             self.placed = self.tail.len();
@@ -293,6 +259,13 @@ impl Writer {
         self.placed = self.queue.iter().take(index).map(|chunk| chunk.bytes.len()).sum::<usize>() + frames.len();
         self.queue_len += frames.len();
         self.queue.insert(index, Chunk { bytes: frames.freeze(), ends_frame: true });
+    }
+
+    /// Others are likely to follow a first small frame.
+    fn begin_tail(&mut self) {
+        if self.tail.capacity() == 0 {
+            self.tail = spare::take();
+        }
     }
 
     fn enqueue_full_tail(&mut self) {
@@ -312,8 +285,15 @@ impl Writer {
     }
 }
 
+/// The buffer outlives the connection.
+impl Drop for Writer {
+    fn drop(&mut self) {
+        spare::give_back(core::mem::take(&mut self.tail));
+    }
+}
+
 /// Appends a frame whose payload is small enough to be copied, and masks it there.
-fn append(buffer: &mut BytesMut, header: Header, payload: &[u8]) {
+pub(super) fn append(buffer: &mut BytesMut, header: Header, payload: &[u8]) {
     buffer.reserve(header.size() + payload.len());
     buffer.extend_from_slice(&header.encode());
     let start = buffer.len();

@@ -2,6 +2,7 @@
 
 use core::fmt;
 use core::future::Future;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -54,7 +55,7 @@ pub fn upgrade<B>(request: &mut Request<B>) -> Result<Upgrade, Refusal> {
 pub struct Upgrader {
     options: Options,
     compression: Compression,
-    limits: Limits,
+    limits: Arc<Limits>,
     budget: Option<Budget>,
 }
 
@@ -80,10 +81,10 @@ impl Upgrader {
     /// The limits on each connection.
     #[must_use]
     pub fn limits(self, limits: Limits) -> Self {
-        Self { limits, ..self }
+        Self { limits: limits.into(), ..self }
     }
 
-    pub(super) const fn limits_kept(&self) -> &Limits {
+    pub(super) fn limits_kept(&self) -> &Limits {
         &self.limits
     }
 
@@ -101,7 +102,7 @@ impl Upgrader {
     pub fn upgrade<B>(&self, request: &mut Request<B>) -> Result<Upgrade, Refusal> {
         let (response, agreed) = accept_request(request, &self.options)?;
         let upgraded = hyper::upgrade::on(request);
-        let (compression, limits, budget) = (self.compression, self.limits, self.budget.clone());
+        let (compression, limits, budget) = (self.compression, Arc::clone(&self.limits), self.budget.clone());
         Ok(Upgrade { response, agreed, upgraded, compression, limits, budget })
     }
 }
@@ -113,7 +114,7 @@ pub struct Upgrade {
     agreed: Agreed,
     upgraded: OnUpgrade,
     compression: Compression,
-    limits: Limits,
+    limits: Arc<Limits>,
     budget: Option<Budget>,
 }
 
@@ -143,7 +144,8 @@ impl Upgrade {
                 Ok(upgraded) => {
                     let transport = upgraded_transport(upgraded);
                     let ws = WebSocket::opened(transport, Role::Server, limits, budget, &compression, agreed);
-                    drive(ws, handler).await;
+                    // In a task of its own: this one holds on to all that opening took.
+                    tokio::spawn(drive(ws, handler));
                 }
                 Err(error) => debug!(%error, "the client left during the opening handshake"),
             }
