@@ -4,7 +4,7 @@ use core::time::Duration;
 use std::fs;
 
 use crate::process::{Step, target};
-use crate::rust::closing_line;
+use crate::rust::{FEATURES, closing_line};
 use crate::setup::{NODE, NPM, VENV, folder, need, npm_ci, pip_install};
 use crate::stage::{Outcome, Stage};
 
@@ -23,9 +23,10 @@ fn run() -> Outcome {
     npm_ci("peers", &peers)?;
     pip_install("peers", &peers.join("venv"), &interop.join("requirements.txt"))?;
     // All of the workspace is named so that its features, and with them its builds, are the unit tests' own.
+    let features = format!("sockeye-conformance/peers,{FEATURES}");
     let step = |name| {
         Step::cargo(name)
-            .args(["test", "--workspace", "--features", "sockeye-conformance/peers", "--test", "interop"])
+            .args(["test", "--workspace", "--features", &features, "--test", "interop"])
             .env("SOCKEYE_PEERS", &peers)
     };
     // Built first, so that the tests have a limit of their own: they take two minutes, unless one hangs.

@@ -1,9 +1,9 @@
-//! The stages that need nothing but Rust: format, clippy, unit, doc.
+//! The stages that need nothing but Rust: format, clippy, unit, doc, model.
 
 use core::time::Duration;
 use std::process::Command;
 
-use crate::process::{Step, cargo, root, succeeds};
+use crate::process::{Step, cargo, root, succeeds, target};
 use crate::setup::need_component;
 use crate::stage::Stage;
 
@@ -28,12 +28,20 @@ pub(crate) fn format() -> Stage {
 pub(crate) fn clippy() -> Stage {
     Stage {
         name: "clippy",
-        about: "no warnings, with all features",
+        about: "no warnings, with all features and with none",
         run: Box::new(|| {
             need_component("clippy", "clippy")?;
             Step::cargo("clippy")
                 .args(["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"])
-                .run()
+                .run()?;
+            // What people depend on, with each choice of features that leaves something out.
+            for features in ["", "futures", "tls"] {
+                Step::cargo("clippy-library")
+                    .args(["clippy", "-p", "sockeye", "--lib", "--no-default-features", "--features", features])
+                    .args(["--", "-D", "warnings"])
+                    .run()?;
+            }
+            Ok(())
         }),
     }
 }
@@ -41,17 +49,17 @@ pub(crate) fn clippy() -> Stage {
 pub(crate) fn unit() -> Stage {
     Stage {
         name: "unit",
-        about: "unit and integration tests",
+        about: "unit and integration tests, with all features of the library",
         run: Box::new(|| {
             let nextest = succeeds(Command::new(cargo()).args(["nextest", "--version"]));
             let step = |name| {
                 if nextest {
                     Step::cargo(name)
-                        .args(["nextest", "run", "--workspace", "--tool-config-file"])
+                        .args(["nextest", "run", "--workspace", "--features", FEATURES, "--tool-config-file"])
                         .arg(format!("xtask:{}", root().join("xtask/nextest.toml").display()))
                 } else {
                     // Neither doc tests, which have their stage, nor benchmarks.
-                    Step::cargo(name).args(["test", "--workspace", "--tests", "--examples"])
+                    Step::cargo(name).args(["test", "--workspace", "--features", FEATURES, "--tests", "--examples"])
                 }
             };
             // Built first, so that the tests have a limit of their own: they take a minute, unless one hangs.
@@ -66,8 +74,36 @@ pub(crate) fn doc() -> Stage {
         name: "doc",
         about: "documentation without warnings, and its examples",
         run: Box::new(|| {
-            Step::cargo("doc-tests").args(["test", "--doc", "--workspace"]).keep(closing_line).run()?;
-            Step::cargo("doc").args(["doc", "--no-deps", "--workspace"]).env("RUSTDOCFLAGS", "-D warnings").run()
+            Step::cargo("doc-tests")
+                .args(["test", "--doc", "--workspace", "--features", FEATURES])
+                .keep(closing_line)
+                .run()?;
+            Step::cargo("doc")
+                .args(["doc", "--no-deps", "--workspace", "--features", FEATURES])
+                .env("RUSTDOCFLAGS", "-D warnings")
+                .run()
+        }),
+    }
+}
+
+/// All features of the library. Not those of the whole workspace: `peers` needs what only the interop stage installs.
+pub(crate) const FEATURES: &str = "sockeye/futures,sockeye/tls";
+
+pub(crate) fn model() -> Stage {
+    Stage {
+        name: "model",
+        about: "the locks and wake-ups of a connection, under schedules by the thousand",
+        run: Box::new(|| {
+            // In a folder of its own, as the flag changes everything that is built.
+            let step = |name| {
+                Step::cargo(name)
+                    .args(["test", "-p", "sockeye", "--test", "model", "--target-dir"])
+                    .arg(target().join("model"))
+                    .env("RUSTFLAGS", "--cfg shuttle")
+            };
+            // Built first, so that the models have a limit of their own: they take a minute, unless one spins.
+            step("model-build").arg("--no-run").run()?;
+            step("model").limit(Duration::from_secs(240)).keep(closing_line).run()
         }),
     }
 }

@@ -13,6 +13,7 @@ fn all() -> Vec<Stage> {
         rust::clippy(),
         rust::unit(),
         rust::doc(),
+        rust::model(),
         fuzz::stage(fuzz::DEFAULT_SECONDS),
         interop::stage(),
         autobahn::stage(),
