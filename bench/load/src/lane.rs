@@ -1,0 +1,65 @@
+//! One connection's place in the traffic, both ways.
+
+use std::error::Error;
+
+use crate::traffic::Traffic;
+use crate::transport::Transport;
+
+/// As much as stays in the second level of the cache from the read to the comparison.
+pub const READ_BYTES: usize = 256 * 1024;
+
+pub struct Lane<T> {
+    pub transport: T,
+    /// The place in the cycle of frames, and how many bytes from there on are due.
+    send_at: usize,
+    due: usize,
+    /// The place in the cycle of answers, and how many bytes are missing there.
+    recv_at: usize,
+    missing: usize,
+}
+
+impl<T: Transport> Lane<T> {
+    /// Begins somewhere in the cycle, so that neighbours do not send the same.
+    pub fn new(transport: T, traffic: &Traffic, begin: usize) -> Self {
+        let message = begin % traffic.messages;
+        Self { transport, send_at: message * traffic.frame, due: 0, recv_at: message * traffic.answers.len, missing: 0 }
+    }
+
+    /// Begins to send some more messages, each of which will be answered.
+    pub fn send(&mut self, messages: usize, traffic: &Traffic) -> Result<(), Box<dyn Error>> {
+        self.expect(messages, traffic);
+        self.due += messages * traffic.frame;
+        self.pump(traffic)
+    }
+
+    /// Awaits some more messages that come unasked.
+    pub fn expect(&mut self, messages: usize, traffic: &Traffic) {
+        self.missing += messages * traffic.answers.len;
+    }
+
+    /// Goes on sending, as far as there is room.
+    pub fn pump(&mut self, traffic: &Traffic) -> Result<(), Box<dyn Error>> {
+        while self.due > 0 {
+            let sent = self.transport.send(traffic.frames(self.send_at, self.due))?;
+            if sent == 0 {
+                break;
+            }
+            self.send_at = traffic.frames_after(self.send_at, sent);
+            self.due -= sent;
+        }
+        Ok(self.transport.flush()?)
+    }
+
+    /// Reads and verifies all that has arrived; returns how many messages that completes.
+    pub fn recv(&mut self, traffic: &Traffic, buffer: &mut [u8]) -> Result<usize, Box<dyn Error>> {
+        let before = self.missing.div_ceil(traffic.answers.len);
+        while let Some(len) = self.transport.recv(buffer)? {
+            self.recv_at = traffic.answers.verify(self.recv_at, &buffer[..len])?;
+            self.missing = self.missing.checked_sub(len).ok_or("more bytes came back than were asked for")?;
+            if T::SHORT_READ_IS_THE_LAST && len < buffer.len() {
+                break;
+            }
+        }
+        Ok(before - self.missing.div_ceil(traffic.answers.len))
+    }
+}

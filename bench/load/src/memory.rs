@@ -1,0 +1,48 @@
+//! What a connection costs the server in memory: its own, not the kernel's socket buffers.
+
+use std::error::Error;
+use std::time::Instant;
+
+use columns::Column;
+
+use crate::lane::{Lane, READ_BYTES};
+use crate::meter::{Measure, resident_at_rest};
+use crate::traffic::Traffic;
+use crate::transport::Transport;
+use crate::{Options, PATIENCE};
+
+/// Opens the connections one after another, and uses each once.
+pub fn run<T: Transport>(
+    column: &Column,
+    options: &Options,
+    mut open: impl FnMut() -> Result<T, Box<dyn Error>>,
+) -> Result<Measure, Box<dyn Error>> {
+    let traffic = Traffic::new(column, options.raw);
+    let mut buffer = vec![0; READ_BYTES];
+    // What the first connection makes a server load and set up is no other connection's.
+    let mut first = Lane::new(open()?, &traffic, 0);
+    echo(&mut first, &traffic, &mut buffer)?;
+    let before = resident_at_rest(options.server)?;
+    let mut lanes = Vec::new();
+    for begin in 0..column.connections {
+        lanes.push(Lane::new(open()?, &traffic, begin));
+    }
+    let idle = resident_at_rest(options.server)?;
+    for lane in &mut lanes {
+        echo(lane, &traffic, &mut buffer)?;
+    }
+    let used = resident_at_rest(options.server)?;
+    Ok(Measure::memory(column, [before, idle, used]))
+}
+
+fn echo<T: Transport>(lane: &mut Lane<T>, traffic: &Traffic, buffer: &mut [u8]) -> Result<(), Box<dyn Error>> {
+    let until = Instant::now() + PATIENCE;
+    lane.send(1, traffic)?;
+    while lane.recv(traffic, buffer)? == 0 {
+        lane.pump(traffic)?;
+        if Instant::now() > until {
+            return Err("an answer is missing".into());
+        }
+    }
+    Ok(())
+}

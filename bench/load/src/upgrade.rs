@@ -1,0 +1,94 @@
+//! The opening handshake (RFC 6455 §4), which blocks: nothing is measured yet.
+
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, TcpStream};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore};
+
+use crate::transport::Tls;
+
+/// The key of RFC 6455 §1.3 and what it has to be answered with: the servers without a protocol know it by heart.
+const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+
+const CERTIFICATE: &[u8] = include_bytes!("../../tls/cert.pem");
+/// A server that does not answer for so long is broken.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The request that asks for a WebSocket.
+pub fn request(extensions: Option<&str>) -> String {
+    let extensions = extensions.map_or_else(String::new, |offer| format!("Sec-WebSocket-Extensions: {offer}\r\n"));
+    format!(
+        "GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Key: {KEY}\r\nSec-WebSocket-Version: 13\r\n{extensions}\r\n"
+    )
+}
+
+/// The head of a response, once it is whole. `Err` if it is none that opens a WebSocket.
+pub fn response(bytes: &[u8]) -> Option<io::Result<&str>> {
+    if !bytes.ends_with(b"\r\n\r\n") {
+        return None;
+    }
+    let head = core::str::from_utf8(bytes).unwrap_or_default();
+    let opened = head.starts_with("HTTP/1.1 101") && head.contains(ACCEPT);
+    Some(if opened { Ok(head) } else { Err(io::Error::other(format!("the server refuses: {head}"))) })
+}
+
+/// A new TCP connection to the server.
+pub fn connect(port: u16) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    Ok(stream)
+}
+
+/// Opens a WebSocket over TCP. Returns with it the extensions that the server agreed to.
+pub fn open(port: u16, extensions: Option<&str>) -> io::Result<(TcpStream, Option<String>)> {
+    let mut stream = connect(port)?;
+    let agreed = upgrade(&mut stream, extensions)?;
+    stream.set_nonblocking(true)?;
+    Ok((stream, agreed))
+}
+
+/// Opens a WebSocket over TLS.
+pub fn open_tls(port: u16, config: &Arc<ClientConfig>) -> io::Result<Tls> {
+    let mut stream = connect(port)?;
+    let name = ServerName::try_from("localhost").expect("a name");
+    let mut session = ClientConnection::new(Arc::clone(config), name).map_err(io::Error::other)?;
+    upgrade(&mut rustls::Stream::new(&mut session, &mut stream), None)?;
+    stream.set_nonblocking(true)?;
+    Ok(Tls::new(stream, session))
+}
+
+/// TLS 1.3, with the certificate of the servers as the only root.
+pub fn tls_config() -> Result<Arc<ClientConfig>, Box<dyn core::error::Error>> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(CERTIFICATE)?)?;
+    Ok(Arc::new(ClientConfig::builder().with_root_certificates(roots).with_no_client_auth()))
+}
+
+fn upgrade(stream: &mut (impl Read + Write), extensions: Option<&str>) -> io::Result<Option<String>> {
+    stream.write_all(request(extensions).as_bytes())?;
+    let mut bytes = Vec::new();
+    loop {
+        let mut chunk = [0; 1024];
+        match stream.read(&mut chunk)? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            len => bytes.extend_from_slice(&chunk[..len]),
+        }
+        if let Some(head) = response(&bytes) {
+            return Ok(extension(head?));
+        }
+    }
+}
+
+fn extension(head: &str) -> Option<String> {
+    head.lines().filter_map(|line| line.split_once(':')).find_map(|(name, value)| {
+        name.eq_ignore_ascii_case("sec-websocket-extensions").then(|| value.trim().to_owned())
+    })
+}
