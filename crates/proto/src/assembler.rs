@@ -88,6 +88,8 @@ const UNBOUNDED: usize = usize::MAX;
 const WINDOW: usize = 64 << 10;
 /// The least room to make, in bytes, where so much is to come.
 const FIRST: u64 = 16 << 10;
+/// Room is made for so many times what has arrived.
+const GROWTH: u64 = 16;
 
 impl Assembler {
     pub(crate) fn new() -> Self {
@@ -372,13 +374,21 @@ impl Assembler {
         }
     }
 
-    /// Makes room for at least `least` more bytes of the `remaining` that the frame's header claims. Room doubles with
-    /// what has arrived, so that a claim of 1 GB with 10 bytes behind it costs a few kilobytes.
+    /// Makes room for at least `least` more bytes of the `remaining` that the frame's header claims: for [`GROWTH`] times
+    /// what has arrived, so that a claim of 1 GB with 10 bytes behind it costs a few pages. Room that nothing has been
+    /// written to is address space, not memory; to grow in small steps would be to copy what has arrived again and again.
     fn grow_for(&mut self, least: u64, remaining: u64) {
         let len = self.payload.len();
         if ((self.payload.capacity() - len) as u64) < least {
-            let doubled = (len as u64).max(FIRST).min(remaining).max(least);
-            self.payload.reserve(usize::try_from(doubled).unwrap_or(usize::MAX));
+            let more = (len as u64 * GROWTH).max(FIRST).min(remaining).max(least);
+            let more = usize::try_from(more).unwrap_or(usize::MAX);
+            if self.payload.try_reclaim(more) {
+                return;
+            }
+            let room = len.saturating_add(more);
+            // `reserve` would give twice the room there was, and a message keeps what it was given.
+            let before = core::mem::replace(&mut self.payload, BytesMut::with_capacity(room));
+            self.payload.extend_from_slice(&before);
         }
     }
 }

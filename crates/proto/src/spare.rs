@@ -16,7 +16,9 @@ thread_local! {
 
 /// An empty buffer with some room.
 pub(crate) fn take() -> BytesMut {
-    SPARE.take().unwrap_or_else(|| BytesMut::with_capacity(FIRST))
+    // There is none on a thread that is ending.
+    let spare = SPARE.try_with(Cell::take).ok().flatten();
+    spare.unwrap_or_else(|| BytesMut::with_capacity(FIRST))
 }
 
 /// Takes a buffer back, for the next one who needs it.
@@ -24,6 +26,6 @@ pub(crate) fn give_back(mut buffer: BytesMut) {
     buffer.clear();
     // What was written from its beginning is room again, unless part of it is still held.
     if buffer.try_reclaim(FIRST) && buffer.capacity() <= MOST {
-        SPARE.set(Some(buffer));
+        let _ = SPARE.try_with(|spare| spare.set(Some(buffer)));
     }
 }

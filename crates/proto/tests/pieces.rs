@@ -219,8 +219,20 @@ proptest! {
         let connect = || compressing(facing(Role::Server, Limits::default().message(usize::MAX)), false);
         let whole = receive(&mut connect(), [&bytes[..]]);
         let pieces = in_pieces(connect(), bytes.chunks(size), window, CHOICES[choice]);
-        prop_assert_eq!(whole, pieces);
+        prop_assert_eq!(either_1007(whole), either_1007(pieces));
     }
+}
+
+/// A damaged compressed text may break two rules, both answered with 1007: it is no deflated data, and what came of it
+/// before that is no UTF-8. Text is checked each time some has been inflated, so which of the two is met first depends on
+/// how much is inflated at a time: the two compare as equal.
+fn either_1007(mut events: Vec<Event>) -> Vec<Event> {
+    for event in &mut events {
+        if *event == Event::Failed(Violation::CorruptDeflate.into()) {
+            *event = Event::Failed(Violation::InvalidUtf8InText.into());
+        }
+    }
+    events
 }
 
 #[test]

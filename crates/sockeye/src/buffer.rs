@@ -13,8 +13,10 @@ thread_local! {
 ///
 /// The buffer is taken out of its place meanwhile, so a transport that itself reads from a WebSocket gets another.
 pub(crate) fn lend<T>(borrow: impl FnOnce(&mut [u8]) -> T) -> T {
-    let mut buffer = BUFFER.take().unwrap_or_else(|| vec![0; SIZE].into_boxed_slice());
+    // There is none on a thread that is ending.
+    let lent = BUFFER.try_with(Cell::take).ok().flatten();
+    let mut buffer = lent.unwrap_or_else(|| vec![0; SIZE].into_boxed_slice());
     let result = borrow(&mut buffer);
-    BUFFER.set(Some(buffer));
+    let _ = BUFFER.try_with(|place| place.set(Some(buffer)));
     result
 }

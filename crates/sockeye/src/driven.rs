@@ -1,15 +1,13 @@
 //! Driving connections: what a handler sends leaves together when it waits, and its connection stays alive meanwhile.
 
-use core::cell::{Cell, RefCell};
 use core::future::{Future, poll_fn};
-use core::sync::atomic::{AtomicU64, Ordering};
 use core::task::{Context, Poll, Waker};
 use std::sync::{Arc, Weak};
 
-use crate::shared::Shared;
-use crate::sync::thread_local;
+use crate::scope::{DriveId, DrivePoll, Mark};
+use crate::shared::{self, Shared};
 
-/// Drives the connections that are first used within a future, for as long as it runs.
+/// Drives the connections that are used within a future and that nothing else drives, for as long as it runs.
 ///
 /// A handler in [`serve`](crate::serve) or [`on_upgrade`](crate::Upgrade::on_upgrade) is driven already; this is for
 /// clients. In a driven future
@@ -44,17 +42,6 @@ pub async fn drive<F: Future>(future: F) -> F::Output {
     poll_fn(|cx| drive.poll(cx, |cx| future.as_mut().poll(cx))).await
 }
 
-/// One future that drives connections.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct DriveId(u64);
-
-/// One poll of such a future.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct DrivePoll {
-    id: DriveId,
-    number: u64,
-}
-
 /// What drives connections, for as long as its future is polled through it.
 pub(crate) struct Drive {
     id: DriveId,
@@ -68,29 +55,10 @@ pub(crate) struct Drive {
     polls: u64,
 }
 
-thread_local! {
-    /// The future that is being polled on this thread, if it drives connections.
-    static POLLED: Cell<Option<DrivePoll>> = const { Cell::new(None) };
-    /// The connections that have been used in this poll for the first time.
-    static ADOPTED: RefCell<Vec<(DriveId, Weak<Shared>)>> = const { RefCell::new(Vec::new()) };
-}
-
-/// The poll that is going on, if it is of the future that drives the connection. One that is driven by none is driven by
-/// that from now on.
-pub(crate) fn adopt(driven: &mut Option<DriveId>, shared: &Arc<Shared>) -> Option<DrivePoll> {
-    let poll = POLLED.with(Cell::get)?;
-    if driven.is_none() {
-        *driven = Some(poll.id);
-        ADOPTED.with(|adopted| adopted.borrow_mut().push((poll.id, Arc::downgrade(shared))));
-    }
-    (*driven == Some(poll.id)).then_some(poll)
-}
-
 impl Drive {
     /// Drives this connection, which nothing else drives yet, and those that the future will use.
     pub(crate) fn new(own: Option<Arc<Shared>>) -> Self {
-        static LAST: AtomicU64 = AtomicU64::new(0);
-        let id = DriveId(LAST.fetch_add(1, Ordering::Relaxed));
+        let id = DriveId::new();
         if let Some(shared) = &own {
             shared.drive_by(id);
         }
@@ -104,26 +72,21 @@ impl Drive {
         future: impl FnOnce(&mut Context<'_>) -> Poll<T>,
     ) -> Poll<T> {
         self.polls += 1;
-        let poll = DrivePoll { id: self.id, number: self.polls };
+        let poll = DrivePoll::new(self.id, self.polls);
         let (polled, adopted) = {
             let _mark = Mark::set(poll);
-            (future(cx), take_adopted(self.id))
+            (future(cx), shared::take_adopted(self.id))
         };
         let is_new = self.waker.as_ref().is_none_or(|waker| !waker.will_wake(cx.waker()));
         if is_new {
             self.waker = Some(cx.waker().clone());
         }
-        let settle = |shared: &Arc<Shared>, is_new: bool| {
-            if is_new {
-                shared.drive_from(cx.waker());
-            }
-            shared.settle(cx, poll);
-        };
         if let Some(own) = &self.own {
-            settle(own, is_new);
+            own.settle(cx, poll, is_new);
         }
-        let live =
-            |connection: &Weak<Shared>, is_new| connection.upgrade().map(|shared| settle(&shared, is_new)).is_some();
+        let live = |connection: &Weak<Shared>, is_new| {
+            connection.upgrade().is_some_and(|shared| shared.settle(cx, poll, is_new))
+        };
         self.adopted.retain(|connection| live(connection, is_new));
         self.adopted.extend(adopted.into_iter().filter(|connection| live(connection, true)));
         polled
@@ -133,36 +96,9 @@ impl Drive {
 impl Drop for Drive {
     fn drop(&mut self) {
         // Those of a poll that has panicked, too.
-        self.adopted.append(&mut take_adopted(self.id));
+        self.adopted.append(&mut shared::take_adopted(self.id));
         for shared in self.own.take().into_iter().chain(self.adopted.iter().filter_map(Weak::upgrade)) {
             shared.release(self.id);
         }
-    }
-}
-
-/// The connections that this one's future has used for the first time. Those of a future around it stay.
-fn take_adopted(id: DriveId) -> Vec<Weak<Shared>> {
-    let taken = ADOPTED.try_with(|adopted| {
-        let mine = |&mut (by, _): &mut (DriveId, _)| by == id;
-        adopted.borrow_mut().extract_if(.., mine).map(|(_, connection)| connection).collect()
-    });
-    // There is none on a thread that has ended.
-    taken.unwrap_or_default()
-}
-
-/// Marks the thread for the length of one poll, which may lie within that of another.
-struct Mark {
-    outer: Option<DrivePoll>,
-}
-
-impl Mark {
-    fn set(poll: DrivePoll) -> Self {
-        Self { outer: POLLED.with(|polled| polled.replace(Some(poll))) }
-    }
-}
-
-impl Drop for Mark {
-    fn drop(&mut self) {
-        POLLED.with(|polled| polled.set(self.outer));
     }
 }

@@ -9,16 +9,10 @@ use sockeye_proto::{CloseCode, CloseReason, Message};
 
 use crate::error::Error;
 use crate::receiver::Receiver;
-use crate::sender::Sender;
-use crate::waiters::{Place, Wants};
+use crate::sender::{Sender, Slot};
+use crate::shared::Reads;
+use crate::waiters::Wants;
 use crate::websocket::WebSocket;
-
-/// What a sink has taken and not sent yet, and its place among those who wait.
-#[derive(Default)]
-pub(crate) struct Slot {
-    message: Option<Message>,
-    place: Option<Place>,
-}
 
 /// Ends where [`recv`](Receiver::recv) gives `None`.
 impl Stream for Receiver {
@@ -67,8 +61,10 @@ impl Sink<Message> for Sender {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         ready!(self.poll_slot(cx))?;
         let Self { handle, slot } = &mut *self;
-        let position = handle.turn().connection.accepted();
-        handle.poll_watch(cx, &mut slot.place, |driver| driver.flushed(position))
+        let position = *slot.flushing.get_or_insert_with(|| handle.turn().connection.accepted());
+        let flushed = ready!(handle.poll_watch(cx, &mut slot.place, Reads::Ahead, |driver| driver.flushed(position)));
+        slot.flushing = None;
+        Poll::Ready(flushed)
     }
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
@@ -76,7 +72,7 @@ impl Sink<Message> for Sender {
             ready!(self.poll_slot(cx))?;
         }
         let Self { handle, slot } = &mut *self;
-        handle.poll_watch(cx, &mut slot.place, |driver| {
+        handle.poll_watch(cx, &mut slot.place, Reads::Ahead, |driver| {
             driver.close(CloseReason::new(CloseCode::NORMAL, "").expect("it may be sent"));
             driver.has_ended().then(|| driver.ended())
         })
@@ -86,7 +82,7 @@ impl Sink<Message> for Sender {
 impl Sender {
     /// Queues what the sink has taken.
     fn poll_slot(&mut self, cx: &Context<'_>) -> Poll<Result<(), Error>> {
-        let Slot { message, place } = &mut self.slot;
+        let Slot { message, place, .. } = &mut self.slot;
         let Some(len) = message.as_ref().map(Message::len) else {
             return Poll::Ready(Ok(()));
         };

@@ -11,11 +11,11 @@ use sockeye_proto::{CloseCode, CloseReason, MessageKind};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use crate::error::Error;
-use crate::sender::Sender;
+use crate::shared::{Handle, Reads};
 use crate::waiters::{Place, Wants};
 
 /// A message that is sent as it is written, as an [`AsyncWrite`]: in frames of up to 64 KiB (RFC 6455 §5.4), in as much
-/// memory. Made by `send_stream` of a [`WebSocket`](crate::WebSocket::send_stream) or a [`Sender`].
+/// memory. Made by `send_stream` of a [`WebSocket`](crate::WebSocket::send_stream) or a [`Sender`](crate::Sender).
 ///
 /// [`finish`](Self::finish), or `shutdown` of [`AsyncWriteExt`], ends the message. Flushing sends what has been written so far as a frame
 /// and waits until that is with the system's network stack. The message is not compressed. What is written to a text has
@@ -43,12 +43,14 @@ use crate::waiters::{Place, Wants};
 /// # Cancel safety
 /// Dropping the future of a write, a flush or `shutdown` loses nothing of what was written before.
 pub struct SendStream<'a> {
-    sender: &'a Sender,
+    handle: &'a Handle,
     kind: MessageKind,
     validator: Validator,
     /// What has been written and is not queued yet.
     gathered: BytesMut,
     progress: Progress,
+    /// The position a flush waits for.
+    flushing: Option<u64>,
     place: Option<Place>,
 }
 
@@ -68,13 +70,14 @@ enum Progress {
 const FRAGMENT: usize = 64 << 10;
 
 impl<'a> SendStream<'a> {
-    pub(crate) fn new(sender: &'a Sender, kind: MessageKind) -> Self {
+    pub(crate) fn new(handle: &'a Handle, kind: MessageKind) -> Self {
         Self {
-            sender,
+            handle,
             kind,
             validator: Validator::default(),
             gathered: BytesMut::new(),
             progress: Progress::Unsent,
+            flushing: None,
             place: None,
         }
     }
@@ -102,7 +105,7 @@ impl<'a> SendStream<'a> {
             Progress::Finished { .. } | Progress::Failed => return Poll::Ready(Err(over())),
         };
         let (kind, gathered) = (self.kind, &mut self.gathered);
-        let accepted = self.sender.handle.poll_accept(cx, &mut self.place, wants, |turn| {
+        let accepted = self.handle.poll_accept(cx, &mut self.place, wants, |turn| {
             turn.connection.send_fragment(kind, core::mem::take(gathered).freeze(), fin)?;
             let position = turn.connection.accepted();
             turn.leave().map(|()| position)
@@ -119,7 +122,7 @@ impl<'a> SendStream<'a> {
     }
 
     fn poll_flushed(&mut self, cx: &Context<'_>, position: u64) -> Poll<io::Result<()>> {
-        let flushed = self.sender.handle.poll_watch(cx, &mut self.place, |driver| driver.flushed(position));
+        let flushed = self.handle.poll_watch(cx, &mut self.place, Reads::Ahead, |driver| driver.flushed(position));
         flushed.map_err(io::Error::from)
     }
 }
@@ -148,8 +151,10 @@ impl AsyncWrite for SendStream<'_> {
         if !this.gathered.is_empty() {
             ready!(this.poll_frame(cx, false))?;
         }
-        let position = this.sender.handle.turn().connection.accepted();
-        this.poll_flushed(cx, position)
+        let position = *this.flushing.get_or_insert_with(|| this.handle.turn().connection.accepted());
+        let flushed = ready!(this.poll_flushed(cx, position));
+        this.flushing = None;
+        Poll::Ready(flushed)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -172,7 +177,7 @@ impl Drop for SendStream<'_> {
     fn drop(&mut self) {
         if self.progress == Progress::Begun {
             let reason = CloseReason::new(CloseCode::INTERNAL_ERROR, "a message was given up").expect("it may be sent");
-            let mut turn = self.sender.handle.turn();
+            let mut turn = self.handle.turn();
             turn.close(reason);
             drop(turn.leave());
         }

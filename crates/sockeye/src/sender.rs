@@ -12,7 +12,7 @@ use sockeye_proto::{CloseCode, CloseReason, Connection, Message, MessageKind, Te
 use crate::closed::Closed;
 use crate::error::{Error, Phase};
 use crate::send_stream::SendStream;
-use crate::shared::Handle;
+use crate::shared::{Handle, Reads, Turn};
 use crate::waiters::{Place, Wants};
 
 /// Sends on a connection, from any task: cloned and given to whoever has something to say.
@@ -21,7 +21,9 @@ use crate::waiters::{Place, Wants};
 /// messages. Made by [`WebSocket::sender`](crate::WebSocket::sender) and [`split`](crate::WebSocket::split).
 ///
 /// It lives on when the receiving half is dropped; messages that arrive then are discarded. When the last handle to a
-/// connection is dropped it says Close 1001 if that needs no waiting, and ends.
+/// connection is dropped it closes with 1001, as a [`WebSocket`](crate::WebSocket) does.
+///
+/// The futures of its methods are to be polled or dropped: one that is kept and not polled may hold up others in line.
 ///
 /// ```
 /// # use sockeye::{Limits, Role, WebSocket};
@@ -40,7 +42,17 @@ use crate::waiters::{Place, Wants};
 pub struct Sender {
     pub(crate) handle: Handle,
     #[cfg(feature = "futures")]
-    pub(crate) slot: crate::futures::Slot,
+    pub(crate) slot: Slot,
+}
+
+/// What a sink has taken and not sent yet, and its place among those who wait.
+#[cfg(feature = "futures")]
+#[derive(Default)]
+pub(crate) struct Slot {
+    pub(crate) message: Option<Message>,
+    /// The position a flush waits for.
+    pub(crate) flushing: Option<u64>,
+    pub(crate) place: Option<Place>,
 }
 
 /// What [`Sender::try_send`] could not queue, and why.
@@ -139,7 +151,7 @@ impl Sender {
     pub async fn flush(&self) -> Result<(), Error> {
         let position = self.handle.turn().connection.accepted();
         let mut place = None;
-        poll_fn(|cx| self.handle.poll_watch(cx, &mut place, |driver| driver.flushed(position))).await
+        poll_fn(|cx| self.handle.poll_watch(cx, &mut place, Reads::Ahead, |driver| driver.flushed(position))).await
     }
 
     /// Sends a message if it can be queued now; never waits. Otherwise it is [`send`](Self::send).
@@ -149,16 +161,15 @@ impl Sender {
     /// `send`, `flush` or `recv`.
     pub fn try_send(&self, message: impl Into<Message>) -> Result<(), TrySendError> {
         let message = message.into();
-        let mut turn = self.handle.turn();
-        match turn.room_for(None, Wants::Turn(message.len())) {
-            Some(Ok(())) => {}
-            Some(Err(_)) => return Err(TrySendError::Closed(message)),
-            None => return Err(TrySendError::Full(message)),
+        match self.try_turn(message.len()) {
+            Ok(mut turn) => {
+                turn.connection.send(message).expect("there is room on an open connection");
+                // What is accepted is accepted, even if it will not arrive.
+                drop(turn.leave());
+                Ok(())
+            }
+            Err(error) => Err(error(message)),
         }
-        turn.connection.send(message).expect("there is room on an open connection");
-        // What is accepted is accepted, even if it will not arrive.
-        drop(turn.leave());
-        Ok(())
     }
 
     /// Sends a message that goes to many, if it can be queued now; never waits: [`try_send`](Self::try_send) and
@@ -167,15 +178,20 @@ impl Sender {
     /// # Errors
     /// As [`try_send`](Self::try_send).
     pub fn try_send_prepared(&self, prepared: &Prepared) -> Result<(), TrySendError> {
-        let mut turn = self.handle.turn();
-        match turn.room_for(None, Wants::Turn(prepared.message().len())) {
-            Some(Ok(())) => {}
-            Some(Err(_)) => return Err(TrySendError::Closed(prepared.message().clone())),
-            None => return Err(TrySendError::Full(prepared.message().clone())),
-        }
+        let mut turn = self.try_turn(prepared.message().len()).map_err(|error| error(prepared.message().clone()))?;
         turn.connection.send_prepared(prepared).expect("there is room on an open connection");
         drop(turn.leave());
         Ok(())
+    }
+
+    /// A turn in which a message of this length can be queued, or how it cannot.
+    fn try_turn(&self, len: usize) -> Result<Turn<'_>, fn(Message) -> TrySendError> {
+        let turn = self.handle.turn();
+        match turn.room_for(None, Wants::Turn(len)) {
+            Some(Ok(())) => Ok(turn),
+            Some(Err(_)) => Err(TrySendError::Closed),
+            None => Err(TrySendError::Full),
+        }
     }
 
     /// Sends a message, and waits at most so long for the queue to have room. Otherwise it is [`send`](Self::send).
@@ -194,11 +210,12 @@ impl Sender {
     /// send wait until it has ended.
     #[must_use = "nothing is sent before it is written to"]
     pub fn send_stream(&self, kind: MessageKind) -> SendStream<'_> {
-        SendStream::new(self, kind)
+        SendStream::new(&self.handle, kind)
     }
 
     /// Sends a Ping and waits for its Pong; returns the round trip, from when the Ping was written. While another Ping of
-    /// ours is unanswered it is that one's Pong that is waited for.
+    /// ours is unanswered it is that one's Pong that is waited for. A Pong behind messages that nobody takes is not seen
+    /// before they are taken, but for the first 64 KiB of them.
     ///
     /// # Errors
     /// [`Error::Closed`] once a Close has been sent or received, or how the connection ended before the Pong came.
@@ -208,7 +225,7 @@ impl Sender {
     pub async fn ping(&self) -> Result<Duration, Error> {
         let (mut probe, mut place) = (None, None);
         poll_fn(|cx| {
-            self.handle.poll_watch(cx, &mut place, |driver| {
+            self.handle.poll_watch(cx, &mut place, Reads::Ahead, |driver| {
                 let probe = match probe {
                     Some(probe) => probe,
                     None => match driver.connection.probe() {
@@ -251,7 +268,7 @@ impl Sender {
     pub(crate) async fn close_with(&self, reason: CloseReason) -> Result<(), Error> {
         let (mut reason, mut place) = (Some(reason), None);
         poll_fn(|cx| {
-            self.handle.poll_watch(cx, &mut place, |driver| {
+            self.handle.poll_watch(cx, &mut place, Reads::Ahead, |driver| {
                 if let Some(reason) = reason.take() {
                     driver.close(reason);
                 }
@@ -267,7 +284,7 @@ impl Sender {
     /// Dropping the future changes nothing.
     pub async fn closed(&self) -> Closed {
         let mut place = None;
-        poll_fn(|cx| self.handle.poll_watch(cx, &mut place, |driver| driver.closed())).await
+        poll_fn(|cx| self.handle.poll_watch(cx, &mut place, Reads::Ahead, |driver| driver.closed())).await
     }
 
     /// Whether nothing can be sent any more: a Close has gone either way, or the connection has failed or ended.

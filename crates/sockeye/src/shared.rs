@@ -3,17 +3,18 @@
 //! A [`Turn`] is the connection, locked. It is never held over an await, and when it ends those whose wait is over are
 //! woken: nobody who changes something has to know who waits for it.
 
+use core::cell::RefCell;
 use core::ops::{Deref, DerefMut};
 use core::task::{Context, Poll, Waker};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use sockeye_proto::Connection;
 
 use crate::budget::{Budget, Share};
-use crate::driven::{self, DriveId, DrivePoll};
 use crate::error::Error;
+use crate::scope::{self, DriveId, DrivePoll};
 use crate::stream::{ANY, Driver, Reading};
-use crate::sync::{Mutex, MutexGuard, lock, spawn};
+use crate::sync::{Mutex, MutexGuard, lock, spawn, thread_local};
 use crate::transport::Transport;
 use crate::waiters::{Due, Place, Waiters, Wants};
 
@@ -36,6 +37,30 @@ struct State {
     settled: Option<DrivePoll>,
     /// A task of its own writes what was accepted, as nobody drives the connection.
     draining: bool,
+}
+
+thread_local! {
+    /// The connections that have been used in a poll for the first time, and what drives them from then on.
+    static ADOPTED: RefCell<Vec<(DriveId, Weak<Shared>)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The connections that this one's future has used for the first time. Those of a future around it stay.
+pub(crate) fn take_adopted(id: DriveId) -> Vec<Weak<Shared>> {
+    let taken = ADOPTED.try_with(|adopted| {
+        let mine = |&mut (by, _): &mut (DriveId, _)| by == id;
+        adopted.borrow_mut().extract_if(.., mine).map(|(_, connection)| connection).collect()
+    });
+    // There is none on a thread that has ended.
+    taken.unwrap_or_default()
+}
+
+/// How far one who waits for something else reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reads {
+    /// As far as messages may wait.
+    Ahead,
+    /// Until one message waits: what is behind it must not cut off the answer to it.
+    One,
 }
 
 /// So much is gathered before it is written in the middle of a poll.
@@ -62,9 +87,20 @@ impl Shared {
     /// Takes a turn.
     pub(crate) fn turn(self: &Arc<Self>) -> Turn<'_> {
         let mut state = lock(&self.state);
-        let here = driven::adopt(&mut state.driven, self);
+        let here = self.adopt(&mut state.driven);
         state.driver.await_room(self.waiters.has_senders());
-        Turn { shared: self, state: Some(state), here, but: None }
+        Turn { shared: self, state: Some(state), here, myself: None, replaced: None, again: None }
+    }
+
+    /// The poll that is going on, if it is of the future that drives the connection. One that is driven by none is driven by
+    /// that from now on.
+    fn adopt(self: &Arc<Self>, driven: &mut Option<DriveId>) -> Option<DrivePoll> {
+        let poll = scope::polled()?;
+        if driven.is_none() {
+            *driven = Some(poll.id());
+            ADOPTED.with(|adopted| adopted.borrow_mut().push((poll.id(), Arc::downgrade(self))));
+        }
+        (*driven == Some(poll.id())).then_some(poll)
     }
 
     // --- waiting ---
@@ -87,7 +123,7 @@ impl Shared {
                 return Poll::Ready(found);
             }
         }
-        self.waiters.read(cx.waker());
+        turn.replaced = self.waiters.read(cx.waker());
         turn.state().reader_waits = true;
         turn.run(cx, 1, look)
     }
@@ -97,6 +133,7 @@ impl Shared {
         self: &Arc<Self>,
         cx: &Context<'_>,
         place: &mut Option<Place>,
+        reads: Reads,
         mut look: impl FnMut(&mut Driver) -> Option<T>,
     ) -> Poll<T> {
         let mut turn = self.turn();
@@ -104,7 +141,11 @@ impl Shared {
             Some(found) => Poll::Ready(found),
             None => {
                 turn.wait(place, Wants::Change, cx);
-                turn.run(cx, ANY, look)
+                let goal = match reads {
+                    Reads::Ahead => ANY,
+                    Reads::One => turn.ahead().max(1),
+                };
+                turn.run(cx, goal, look)
             }
         };
         drop(turn);
@@ -160,18 +201,24 @@ impl Shared {
 
     // --- being driven ---
 
-    /// The task that drives the connection is this one from now on.
-    pub(crate) fn drive_from(&self, waker: &Waker) {
-        self.waiters.drive(waker);
-    }
-
     /// The end of a poll of the future that drives the connection: writes what it has queued, and reads ahead while it
-    /// waits for something else.
-    pub(crate) fn settle(self: &Arc<Self>, cx: &Context<'_>, poll: DrivePoll) {
+    /// waits for something else. Whether it still drives the connection.
+    ///
+    /// `is_new`: this is the first poll after which this waker is to be woken.
+    pub(crate) fn settle(self: &Arc<Self>, cx: &Context<'_>, poll: DrivePoll, is_new: bool) -> bool {
         let mut turn = self.turn();
-        if turn.state().settled != Some(poll) {
-            turn.settle(cx);
+        if turn.state().driven != Some(poll.id()) {
+            return false;
         }
+        if is_new {
+            turn.replaced = self.waiters.drive(cx.waker());
+        }
+        // What has come before this waker was there has woken another, or nobody.
+        if is_new || turn.state().settled != Some(poll) {
+            turn.deref_mut().settle();
+            turn.go_on(cx);
+        }
+        true
     }
 
     /// Is driven by this future from now on, if by no other.
@@ -203,13 +250,12 @@ impl Shared {
         state.driver.reading() == Reading::Discard
     }
 
-    /// Writes what was accepted, in a task of its own, until the queue is empty or the closing deadline has passed.
+    /// Writes what was accepted, in a task of its own, until the queue is empty; where nobody can call any more, until the
+    /// peer has ended the connection, too, or the closing deadline has passed.
     async fn drain(self: Arc<Self>) {
         let mut place = None;
         core::future::poll_fn(|cx| {
-            self.poll_watch(cx, &mut place, |driver| {
-                (!driver.has_unwritten() || driver.is_broken() || driver.has_ended()).then_some(())
-            })
+            self.poll_watch(cx, &mut place, Reads::One, |driver| (!driver.has_to_drain()).then_some(()))
         })
         .await;
         lock(&self.state).draining = false;
@@ -225,8 +271,12 @@ pub(crate) struct Turn<'a> {
     state: Option<MutexGuard<'a, State>>,
     /// The poll of the future that drives the connection within which this runs: its queue is written at the end of that.
     here: Option<DrivePoll>,
-    /// One who waits, and looks for itself.
-    but: Option<u64>,
+    /// The place of the one whose turn it is, who looks for itself.
+    myself: Option<u64>,
+    /// A waker that is to be dropped when the connection is unlocked.
+    replaced: Option<Waker>,
+    /// One that is to be woken then, to go on.
+    again: Option<Waker>,
 }
 
 impl Turn<'_> {
@@ -235,8 +285,21 @@ impl Turn<'_> {
         if wants != Wants::Change {
             self.await_room(true);
         }
-        self.shared.waiters.enter(place, wants, cx.waker());
-        self.but = place.as_ref().map(Place::ticket);
+        self.replaced = self.shared.waiters.enter(place, wants, cx.waker());
+        self.myself = place.as_ref().map(Place::ticket);
+    }
+
+    /// Makes progress until there is what the caller looks for, whose task goes on if that takes too long.
+    fn run<T>(&mut self, cx: &Context<'_>, goal: usize, look: impl FnMut(&mut Driver) -> Option<T>) -> Poll<T> {
+        let found = self.deref_mut().run(goal, look);
+        self.go_on(cx);
+        found
+    }
+
+    fn go_on(&mut self, cx: &Context<'_>) {
+        if self.is_unfinished() {
+            self.again = Some(cx.waker().clone());
+        }
     }
 
     /// Whether one who stands there can have now what it wants of the queue.
@@ -279,7 +342,7 @@ impl Turn<'_> {
 
     /// Has what is queued written by a task of its own, if nobody else is there to do it.
     fn drain(&mut self) {
-        let rest = self.has_unwritten() && !self.is_broken() && !self.has_ended();
+        let rest = self.has_to_drain();
         let state = self.state();
         if rest && state.driven.is_none() && !state.draining {
             state.draining = true;
@@ -317,10 +380,14 @@ impl Drop for Turn<'_> {
         state.settled = here;
         due.reader &= state.reader_waits;
         state.reader_waits &= !due.reader;
-        // Nobody is woken under the lock.
+        // Nobody is woken, and no waker dropped, under the lock.
         self.state = None;
+        self.replaced = None;
+        if let Some(again) = self.again.take() {
+            again.wake();
+        }
         if due.reader || due.task || self.shared.waiters.has_others() {
-            self.shared.waiters.notify(due, self.but);
+            self.shared.waiters.notify(due, self.myself);
         }
     }
 }
@@ -356,9 +423,13 @@ impl Drop for Handle {
         state.handles -= 1;
         if state.handles == 0 && !state.kept {
             // Whoever drove it on behalf of the handles has nothing to do here any more.
-            state.driven = None;
+            let was_driven = state.driven.take().is_some();
             turn.abandon();
             turn.drain();
+            drop(turn);
+            if was_driven {
+                self.0.waiters.release();
+            }
         }
     }
 }

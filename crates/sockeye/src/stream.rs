@@ -4,25 +4,29 @@
 //! [`WebSocket`](crate::WebSocket) or one of its halves calls that, and returns once what it waits for has come about. So
 //! neither direction can starve the other, and there is one place to look when something hangs.
 
+mod ending;
+mod reading;
+
 use core::pin::{Pin, pin};
 use core::task::{Context, Poll, Waker, ready};
 use std::io::{self, IoSlice};
 use std::time::Instant;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, BytesMut};
 use sockeye_proto::close::State;
-use sockeye_proto::connection::{Expired, Incoming, Received, Wanted};
-use sockeye_proto::{CloseCode, CloseReason, Connection, Event, LimitExceeded, Message};
+use sockeye_proto::connection::{Expired, Received};
+use sockeye_proto::{Connection, Event, LimitExceeded};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
-use crate::ahead::{Ahead, READ_AHEAD};
+use crate::ahead::Ahead;
 use crate::budget::Share;
 use crate::buffer;
-use crate::closed::{Closed, ClosedBy};
 use crate::error::{Error, Phase, duplicate};
 use crate::transport::Transport;
 use crate::waiters::Due;
+use ending::{Abandoned, Ending};
+pub(crate) use reading::Reading;
 
 /// All of a connection: the protocol's state, its transport, and what has been received and not yet taken.
 pub(crate) struct Driver {
@@ -46,51 +50,34 @@ pub(crate) struct Driver {
     ending: Option<Box<Ending>>,
     /// The transport has taken bytes that it may still hold: TLS and other layers buffer, TCP does not.
     unflushed: bool,
+    /// The position up to which what was accepted is with the system's network stack.
+    flushed_to: u64,
     /// Nothing more can be read.
     read_ended: bool,
     shutting_down: bool,
+    abandoned: Abandoned,
     timer: Option<Pin<Box<Sleep>>>,
     share: Option<Share>,
     /// Nothing is left to do before the transport or the timer wakes.
     settled: bool,
+    /// The latest run stopped with more to do.
+    is_unfinished: bool,
     /// Something was written, answered or has ended since the last turn.
     changed: bool,
     /// There is room to read ahead again.
     has_room_again: bool,
     /// Somebody waits to send.
     is_awaited: bool,
-}
-
-/// How the next message will be taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reading {
-    /// Nobody waits for it.
-    Nobody,
-    /// As a whole.
-    Whole,
-    /// In pieces, once it has begun.
-    Start,
-    /// In pieces: it has begun.
-    Pieces,
-    /// Not at all: messages are discarded.
-    Discard,
-}
-
-/// How a connection ends.
-#[derive(Default)]
-struct Ending {
-    /// Who began closing, and with what.
-    began: Option<(ClosedBy, CloseReason)>,
-    /// What the peer's Close frame said.
-    peer_reason: Option<CloseReason>,
-    closed: Option<Closed>,
-    /// Why the connection ended, if not with a closing handshake, and whether the reader has been told.
-    failure: Option<Error>,
-    told: bool,
+    /// The latest message was a large one, and the next is likely to be.
+    is_large: bool,
 }
 
 /// So many reads that bring nothing the caller waits for before other tasks have their turn.
 const TURNS: usize = 32;
+/// A message of this length is large: reading the rest of it to where it stays costs a system call, and saves copying it.
+const LARGE: usize = 32 << 10;
+/// What is read of a large message before its length is known: enough to earn it the room for 64 KiB more.
+const BEGINNING: usize = 4 << 10;
 /// So many pieces go into one system call.
 const SLICES: usize = 16;
 /// As many messages as may be read ahead.
@@ -118,94 +105,22 @@ impl Driver {
             broken: None,
             ending: None,
             unflushed: false,
+            flushed_to: 0,
             read_ended: false,
             shutting_down: false,
+            abandoned: Abandoned::No,
             timer: None,
             share,
             settled: false,
+            is_unfinished: false,
             changed: false,
             has_room_again: false,
             is_awaited: false,
+            is_large: false,
         }
     }
 
     // --- what callers wait for ---
-
-    /// The next message, or the end, if either has come.
-    pub(crate) fn take_message(&mut self) -> Option<Result<Option<Message>, Error>> {
-        let was_full = self.is_full();
-        if let Some(message) = self.ahead.take() {
-            self.has_room_again |= was_full;
-            self.settled = false;
-            return Some(Ok(Some(message)));
-        }
-        self.take_end()
-    }
-
-    /// The end, once it has come: why, the first time, if it was no closing handshake.
-    fn take_end<T>(&mut self) -> Option<Result<Option<T>, Error>> {
-        self.has_ended().then(|| match core::mem::replace(&mut self.ending().told, true) {
-            false => self.ended().map(|()| None),
-            true => Ok(None),
-        })
-    }
-
-    /// Whether the reader knows of the end.
-    #[cfg(feature = "futures")]
-    pub(crate) fn is_told(&self) -> bool {
-        self.ending.as_ref().is_some_and(|ending| ending.told)
-    }
-
-    /// The reader knows of the end, by other ways than `recv`.
-    pub(crate) fn tell(&mut self) {
-        self.ending().told = true;
-    }
-
-    /// How the connection has ended, for one who waited for that.
-    pub(crate) fn ended(&self) -> Result<(), Error> {
-        match self.ending.as_ref().and_then(|ending| ending.failure.as_ref()) {
-            Some(error) => Err(error.again()),
-            None => Ok(()),
-        }
-    }
-
-    /// What the peer's Close frame said.
-    pub(crate) fn peer_reason(&self) -> Option<CloseReason> {
-        self.ending.as_ref()?.peer_reason.clone()
-    }
-
-    /// How the connection has ended.
-    pub(crate) fn closed(&self) -> Option<Closed> {
-        self.ending.as_ref()?.closed.clone()
-    }
-
-    fn ending(&mut self) -> &mut Ending {
-        self.ending.get_or_insert_default()
-    }
-
-    /// The message that has begun to arrive.
-    pub(crate) fn begun(&self) -> Option<Incoming> {
-        self.connection.incoming().filter(|_| !self.skipping)
-    }
-
-    /// The next piece of the message that has begun, or its end.
-    pub(crate) fn take_piece(&mut self) -> Option<Result<Option<Bytes>, Error>> {
-        loop {
-            let piece = self.connection.take_piece();
-            if !piece.is_empty() {
-                self.settled = false;
-                return Some(Ok(Some(piece)));
-            }
-            if self.pieces_ended {
-                self.pieces_ended = false;
-                self.reading = Reading::Nobody;
-                return Some(Ok(None));
-            }
-            if !self.inflate_on() && self.connection.incoming().is_none_or(|incoming| incoming.held == 0) {
-                return self.has_ended().then(|| Err(self.ended().err().unwrap_or(Error::Aborted)));
-            }
-        }
-    }
 
     /// How long a message may be to be queued now. One that is larger than the queue goes alone.
     pub(crate) fn room(&self) -> usize {
@@ -219,7 +134,7 @@ impl Driver {
 
     /// Whether all that was accepted up to a position is with the system's network stack, or never will be.
     pub(crate) fn flushed(&self, position: u64) -> Option<Result<(), Error>> {
-        if self.connection.is_written(position) && !self.unflushed {
+        if self.flushed_to >= position {
             return Some(Ok(()));
         }
         match &self.broken {
@@ -233,7 +148,7 @@ impl Driver {
         self.connection.has_outgoing() || self.unflushed
     }
 
-    /// Whether writing can still succeed.
+    /// Whether writing has failed.
     pub(crate) const fn is_broken(&self) -> bool {
         self.broken.is_some()
     }
@@ -255,93 +170,42 @@ impl Driver {
         }
     }
 
-    /// How many messages wait to be taken.
-    pub(crate) fn ahead(&self) -> usize {
-        self.ahead.len()
-    }
-
     // --- what callers want ---
-
-    pub(crate) const fn reading(&self) -> Reading {
-        self.reading
-    }
-
-    /// Says how the next message will be taken. What has come of it by now is skipped if it was taken in pieces and will
-    /// not be any more.
-    pub(crate) fn read_as(&mut self, reading: Reading) {
-        if self.reading == reading || self.reading == Reading::Discard {
-            return;
-        }
-        if self.reading == Reading::Pieces {
-            self.skipping = !self.pieces_ended;
-            self.pieces_ended = false;
-            drop(self.connection.take_piece());
-        }
-        self.reading = reading;
-        self.settled = false;
-        if reading == Reading::Discard {
-            self.ahead = Ahead::default();
-            self.has_room_again = true;
-        }
-    }
-
-    /// Messages are taken again, after they were discarded for a while; from the next one on.
-    pub(crate) fn read_again(&mut self) {
-        drop(self.connection.take_piece());
-        self.skipping = self.connection.incoming().is_some();
-        self.reading = Reading::Nobody;
-        self.settled = false;
-    }
 
     /// Says whether somebody waits to send.
     pub(crate) const fn await_room(&mut self, is_awaited: bool) {
         self.is_awaited = is_awaited;
     }
 
-    /// Begins the closing handshake, unless it has begun.
-    pub(crate) fn close(&mut self, reason: CloseReason) {
-        if self.connection.state() == State::Open {
-            self.ending().began = Some((ClosedBy::Us, reason.clone()));
-        }
-        self.connection.close(reason);
-        self.settled = false;
-        // Nobody can send any more: those who wait for it are to know.
-        self.changed = true;
-    }
-
-    /// Nobody will call again: says Close 1001, and writes what can be written without waiting.
-    pub(crate) fn abandon(&mut self) {
-        if self.connection.state() == State::Open {
-            self.close(CloseReason::new(CloseCode::GOING_AWAY, "").expect("it may be sent"));
-        }
-        self.read_as(Reading::Discard);
-        self.write();
-    }
-
     // --- progress ---
 
     /// Makes progress until there is what the caller looks for. At most `goal` messages are to wait to be taken then.
-    pub(crate) fn run<T>(
-        &mut self,
-        cx: &Context<'_>,
-        goal: usize,
-        mut look: impl FnMut(&mut Self) -> Option<T>,
-    ) -> Poll<T> {
+    ///
+    /// Pending and [unfinished](Self::is_unfinished): there is more to do, and other tasks have their turn first.
+    pub(crate) fn run<T>(&mut self, goal: usize, mut look: impl FnMut(&mut Self) -> Option<T>) -> Poll<T> {
         for _ in 0..TURNS {
             if let Some(found) = look(self) {
                 return Poll::Ready(found);
             }
+            let held = self.connection.held();
             ready!(self.progress(goal));
-            self.judge_budget();
+            if self.connection.held() > held {
+                self.judge_budget();
+            }
         }
-        // Control frames or discarded messages without end: the other tasks of this thread have their turn.
-        cx.waker().wake_by_ref();
+        // Control frames or discarded messages without end.
+        self.is_unfinished = true;
         Poll::Pending
     }
 
     /// Makes all the progress that can be made without waiting.
-    pub(crate) fn settle(&mut self, cx: &Context<'_>) {
-        let _ = self.run(cx, ANY, |driver| driver.has_ended().then_some(()));
+    pub(crate) fn settle(&mut self) {
+        let _ = self.run(ANY, |driver| driver.has_ended().then_some(()));
+    }
+
+    /// Says once that a run has stopped with more to do, so that other tasks have their turn.
+    pub(crate) const fn is_unfinished(&mut self) -> bool {
+        core::mem::replace(&mut self.is_unfinished, false)
     }
 
     /// Whether nothing is left to do before the transport or the timer wakes.
@@ -400,7 +264,7 @@ impl Driver {
                 slices => transport.poll_write_vectored(&mut cx, slices),
             };
             match written {
-                Poll::Pending => return,
+                Poll::Pending => break,
                 Poll::Ready(Ok(0)) => self.broken = Some((io::ErrorKind::WriteZero.into(), now())),
                 Poll::Ready(Ok(written)) => {
                     self.connection.written(written, now);
@@ -414,6 +278,7 @@ impl Driver {
                 Poll::Pending => return,
                 Poll::Ready(Ok(())) => {
                     self.unflushed = false;
+                    self.flushed_to = self.connection.written_to();
                     self.changed = true;
                 }
                 Poll::Ready(Err(error)) => {
@@ -421,7 +286,8 @@ impl Driver {
                 }
             }
         }
-        self.shutting_down |= self.connection.wants_shutdown();
+        self.shutting_down |= self.connection.wants_shutdown() || self.leaves();
+        let mut cx = Context::from_waker(&self.waker);
         if self.shutting_down && Pin::new(&mut self.transport).poll_shutdown(&mut cx).is_ready() {
             self.shutting_down = false;
         }
@@ -445,17 +311,6 @@ impl Driver {
         taken > 0
     }
 
-    /// Takes what a compressed message has inflated to beyond what could be held before. Whether that has ended it.
-    fn inflate_on(&mut self) -> bool {
-        if self.connection.incoming().is_none_or(|incoming| !incoming.compressed) {
-            return false;
-        }
-        let Received { event, .. } = self.connection.receive(&mut []);
-        let ended = event.is_some();
-        self.take_event(event);
-        ended
-    }
-
     /// Reads once, and takes what came apart.
     fn read(&mut self, goal: usize) -> Poll<()> {
         if let Some(mut landing) = self.connection.landing() {
@@ -468,8 +323,11 @@ impl Driver {
             }
             return Poll::Ready(());
         }
+        // Of a message that is large the beginning alone, so that the rest of it needs no copying.
+        let most = if self.is_large { BEGINNING } else { usize::MAX };
         buffer::lend(|buffer| {
-            let mut buffer = ReadBuf::new(buffer);
+            let most = most.min(buffer.len());
+            let mut buffer = ReadBuf::new(&mut buffer[..most]);
             let mut cx = Context::from_waker(&self.waker);
             let read = ready!(Pin::new(&mut self.transport).poll_read(&mut cx, &mut buffer));
             let bytes = buffer.filled_mut();
@@ -512,7 +370,10 @@ impl Driver {
 
     fn take_event(&mut self, event: Option<Event>) {
         match event {
-            Some(Event::Message(message)) if self.reading != Reading::Discard => self.ahead.push(message),
+            Some(Event::Message(message)) if self.reading != Reading::Discard => {
+                self.is_large = message.len() >= LARGE;
+                self.ahead.push(message);
+            }
             Some(Event::MessageEnd) => {
                 self.pieces_ended = true;
                 if self.drops_pieces() {
@@ -520,72 +381,18 @@ impl Driver {
                     self.skipping = false;
                 }
             }
-            Some(Event::Close(reason)) => {
-                let ending = self.ending();
-                ending.began.get_or_insert_with(|| (ClosedBy::Peer, reason.clone()));
-                ending.peer_reason = Some(reason);
-                self.changed = true;
-            }
+            Some(Event::Close(reason)) => self.peer_closes(reason),
             Some(Event::Failed(error)) => self.failed(error),
             Some(Event::Pong(payload)) => self.changed |= self.connection.answer(&payload, now()).is_some(),
             _ => {}
         }
     }
 
-    /// The peer broke a rule or a limit, and our Close is on its way.
-    fn failed(&mut self, error: sockeye_proto::Error) {
-        let reason = error.close_reason();
-        let ending = self.ending();
-        ending.began.get_or_insert((ClosedBy::Us, reason));
-        ending.failure = Some(Error::Protocol(error));
-        self.changed = true;
-    }
-
-    /// Whether pieces of the message that is arriving are thrown away; if so, what is held of it is.
-    fn drops_pieces(&mut self) -> bool {
-        let drops = self.skipping || self.reading == Reading::Discard;
-        if drops {
-            drop(self.connection.take_piece());
-        }
-        drops
-    }
-
-    /// Tells the protocol how the next message is wanted: while nobody waits for it, only a little is held, and nothing is
-    /// judged by how large it will be.
-    fn choose(&mut self) {
-        let window = match self.reading {
-            Reading::Whole if !self.skipping => None,
-            Reading::Nobody if !self.skipping => Some(READ_AHEAD.saturating_sub(self.ahead.cost())),
-            _ => Some(READ_AHEAD),
-        };
-        let event = self.connection.want(window.map_or(Wanted::Whole, |window| Wanted::Pieces { window }));
-        self.take_event(event);
-        if self.skipping || self.reading == Reading::Discard {
-            self.drops_pieces();
-        }
-    }
-
-    fn wants_more(&self, goal: usize) -> bool {
-        self.ahead.len() < goal && !self.is_full()
-    }
-
-    const fn is_full(&self) -> bool {
-        self.ahead.cost() >= READ_AHEAD
-    }
-
-    /// Ends the connection once nothing more can come and nothing more can be written.
-    fn notice_end(&mut self) {
-        let leaving = self.has_unwritten() || self.shutting_down;
-        let writes = self.broken.is_none() && leaving && !self.connection.state().reads();
-        if self.read_ended && self.unparsed.is_empty() && !writes {
-            self.end(None);
-        }
-    }
-
     /// Keeps the deadlines with one timer, which is set again only once it has fired, or would fire too late.
     fn poll_timer(&mut self) -> Poll<()> {
         // A transport that can no longer be written to is closing, too, whatever the protocol says.
-        let given_up = self.broken.as_ref().map(|(_, since)| *since + self.connection.limits().closing_time());
+        let given_up =
+            self.broken.as_ref().and_then(|(_, since)| since.checked_add(self.connection.limits().closing_time()));
         let kept = self.connection.deadline(now);
         let Some(deadline) = given_up.into_iter().chain(kept).min() else {
             return Poll::Pending;
@@ -616,26 +423,6 @@ impl Driver {
             None => {}
         }
         Poll::Ready(())
-    }
-
-    fn end(&mut self, timeout: Option<Error>) {
-        let lost = self.connection.has_unsent_messages();
-        let ended_in = self.connection.transport_ended();
-        // Both Close frames went their way, and what was accepted before ours.
-        let clean = ended_in == State::Exchanged && !lost;
-        let broken = self.broken.as_ref().map(|(error, _)| Error::Io(duplicate(error)));
-        let ending = self.ending();
-        // A connection that was failed has said why.
-        if !clean && ended_in != State::Failed {
-            ending.failure = timeout.or(broken).or(Some(Error::Aborted));
-        }
-        let (by, reason) = ending.began.take().map_or((ClosedBy::Nobody, None), |(by, reason)| (by, Some(reason)));
-        ending.closed = Some(Closed::new(by, reason, clean));
-        self.unflushed = false;
-        self.transport = Transport::Ended;
-        self.timer = None;
-        self.unparsed = BytesMut::new();
-        self.changed = true;
     }
 
     /// Takes note of the memory held, where there is a budget.

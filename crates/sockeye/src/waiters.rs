@@ -83,15 +83,17 @@ pub(crate) struct Due {
 
 impl Waiters {
     /// Waits for a message; there is one reader at most.
-    pub(crate) fn read(&self, waker: &Waker) {
-        let before = store(&mut lock(&self.waiting).reader, waker);
-        drop(before);
+    ///
+    /// Returns a waker that is to be dropped, under no lock.
+    #[must_use = "it is to be dropped under no lock"]
+    pub(crate) fn read(&self, waker: &Waker) -> Option<Waker> {
+        store(&mut lock(&self.waiting).reader, waker)
     }
 
-    /// Drives the connection from now on.
-    pub(crate) fn drive(&self, waker: &Waker) {
-        let before = store(&mut lock(&self.waiting).task, waker);
-        drop(before);
+    /// Drives the connection from now on. Returns a waker that is to be dropped, under no lock.
+    #[must_use = "it is to be dropped under no lock"]
+    pub(crate) fn drive(&self, waker: &Waker) -> Option<Waker> {
+        store(&mut lock(&self.waiting).task, waker)
     }
 
     /// Nobody drives the connection any more: those who wait are woken, to do so themselves.
@@ -101,22 +103,22 @@ impl Waiters {
         self.wake_all();
     }
 
-    /// Takes a place, or keeps the one there is.
-    pub(crate) fn enter(self: &Arc<Self>, place: &mut Option<Place>, wants: Wants, waker: &Waker) {
+    /// Takes a place, or keeps the one there is. Returns a waker that is to be dropped, under no lock.
+    #[must_use = "it is to be dropped under no lock"]
+    pub(crate) fn enter(self: &Arc<Self>, place: &mut Option<Place>, wants: Wants, waker: &Waker) -> Option<Waker> {
         let mut waiting = lock(&self.waiting);
         if let Some(place) = place {
             let entry = waiting.find(place.ticket).expect("a place is there until it is dropped");
             (entry.wants, entry.called) = (wants, false);
-            let before = (!entry.waker.will_wake(waker)).then(|| core::mem::replace(&mut entry.waker, waker.clone()));
-            drop(waiting);
-            drop(before);
-            return;
+            let same = entry.waker.will_wake(waker);
+            return (!same).then(|| core::mem::replace(&mut entry.waker, waker.clone()));
         }
         waiting.last_ticket += 1;
         let ticket = waiting.last_ticket;
         waiting.others.push(Entry { ticket, wants, waker: waker.clone(), called: false });
         self.has_others.store(true, Ordering::Relaxed);
         *place = Some(Place { waiters: Arc::clone(self), ticket });
+        None
     }
 
     /// Whether nobody is before this place in the line, or before one who has none yet.

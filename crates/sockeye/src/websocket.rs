@@ -31,8 +31,9 @@ use crate::transport::Transport;
 ///
 /// What arrives is read while a method of it or of a [`Sender`] is awaited, and all the time in a [driven](crate::drive)
 /// future, as a server's handler is: that is when Pings are answered and a Close is noticed. What `send` has accepted is
-/// written in any case. A `WebSocket` that is dropped while open says Close 1001 if that needs no waiting, and ends the
-/// transport; one that a server's handler drops stays open until the handler ends, which closes it with 1000 or 1011.
+/// written in any case. A `WebSocket` that is dropped while open says Close 1001; a task of its own sees to it that what was
+/// accepted before is written, and that the peer has ended the connection, too, for at most [`Limits::closing`]. One that a
+/// server's handler drops stays open until the handler ends, which closes it with 1000 or 1011.
 ///
 /// # Panics
 /// Its methods keep deadlines by tokio's timer: outside a tokio runtime that has one they panic.

@@ -10,10 +10,12 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use sockeye::{CloseCode, Error, Limits, Message, MessageKind, Role, WebSocket};
+use sockeye::{CloseCode, Error, Limits, Message, MessageKind, Prepared, Role, WebSocket, connect};
 use sockeye_proto::frame::Opcode;
-use support::{client_frame, read_frame};
+use sockeye_proto::handshake::{Key, accept};
+use support::{client_frame, read_frame, read_head};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
 const POLLS: usize = 30;
@@ -231,6 +233,8 @@ async fn recv_and_recv_stream_dropped_at_any_poll_lose_nothing_and_double_nothin
 #[derive(Clone, Copy, Debug)]
 enum Call {
     Send,
+    SendPrepared,
+    SendUncompressed,
     SendTimeout,
     Feed,
     Flush,
@@ -241,6 +245,8 @@ enum Call {
 async fn call(ws: &WebSocket, call: Call) -> Result<(), Error> {
     match call {
         Call::Send => ws.send(LONG).await,
+        Call::SendPrepared => ws.send_prepared(&Prepared::new(LONG.into())).await,
+        Call::SendUncompressed => ws.send_uncompressed(LONG).await,
         Call::SendTimeout => ws.send_timeout(LONG, Duration::from_secs(60)).await,
         Call::Feed => ws.feed(LONG).await,
         Call::Flush => ws.flush().await,
@@ -252,7 +258,22 @@ async fn call(ws: &WebSocket, call: Call) -> Result<(), Error> {
     }
 }
 
-const CALLS: [Call; 6] = [Call::Send, Call::SendTimeout, Call::Feed, Call::Flush, Call::Ping, Call::Closed];
+const CALLS: [Call; 8] = [
+    Call::Send,
+    Call::SendPrepared,
+    Call::SendUncompressed,
+    Call::SendTimeout,
+    Call::Feed,
+    Call::Flush,
+    Call::Ping,
+    Call::Closed,
+];
+
+impl Call {
+    const fn sends(self) -> bool {
+        !matches!(self, Self::Flush | Self::Ping | Self::Closed)
+    }
+}
 
 #[tokio::test(start_paused = true)]
 async fn a_call_dropped_at_any_poll_sends_a_whole_message_or_none_and_the_stream_stays_well_formed() {
@@ -269,7 +290,7 @@ async fn a_call_dropped_at_any_poll_sends_a_whole_message_or_none_and_the_stream
                 let heard = soon(peer).await.unwrap();
                 // Ready says that it was accepted, and nothing else does: dropped before, it queued nothing.
                 let mut expected = vec![LONG];
-                if done.is_some() && matches!(dropped, Call::Send | Call::SendTimeout | Call::Feed) {
+                if done.is_some() && dropped.sends() {
                     expected.push(LONG);
                 }
                 expected.push("after");
@@ -411,6 +432,56 @@ async fn a_stream_dropped_in_the_middle_of_a_call_leaves_no_trace_or_closes_with
                 }
             }
         }
+    }
+}
+
+// --- connecting ---
+
+/// Answers the request that comes, if one does, and reads to the end of the stream. What came after the request.
+async fn switch_and_read_to_end(mut stream: TcpStream) -> Vec<u8> {
+    let head = read_head(&mut stream).await;
+    let mut rest = Vec::new();
+    if let Some(key) = head.lines().find_map(|line| line.strip_prefix("sec-websocket-key: ")) {
+        let accept = accept(&Key::parse(&key.parse().unwrap()).unwrap());
+        let response = format!(
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Accept: {}\r\n\r\n",
+            accept.to_str().unwrap()
+        );
+        // One who has gone may have left a reset behind; that is an end, too.
+        let _ = stream.write_all(response.as_bytes()).await;
+        let _ = stream.read_to_end(&mut rest).await;
+    }
+    rest
+}
+
+#[tokio::test]
+async fn connect_dropped_at_any_poll_leaves_no_task_and_the_server_sees_the_end() {
+    /// On a machine that is busy.
+    async fn in_time<T>(future: impl Future<Output = T>) -> T {
+        tokio::time::timeout(Duration::from_secs(10), future).await.expect("it does not hang")
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("ws://{}/", listener.local_addr().unwrap());
+    for times in 0..=POLLS {
+        // Before its first poll it does nothing.
+        let serving = async {
+            if times > 0 { switch_and_read_to_end(listener.accept().await.unwrap().0).await } else { Vec::new() }
+        };
+        let connecting = async {
+            let connected = polled(times, connect(url.as_str()).into_future()).await;
+            // A connection that came of it is dropped here, too.
+            connected.map(|connected| drop(connected.unwrap()))
+        };
+        let (connected, rest) = in_time(async { tokio::join!(connecting, serving) }).await;
+        // Close 1001, masked; or nothing.
+        assert_eq!(rest.len(), if connected.is_some() { 8 } else { 0 }, "{times} polls: {rest:?}");
+        in_time(async {
+            while tokio::runtime::Handle::current().metrics().num_alive_tasks() > 0 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        })
+        .await;
     }
 }
 

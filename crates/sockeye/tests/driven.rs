@@ -694,6 +694,22 @@ async fn what_an_ended_drive_has_accepted_for_a_full_wire_is_written_nonetheless
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_ping_that_comes_between_a_connection_s_first_use_and_the_end_of_that_poll_is_answered() {
+    let (ws, mut peer) = server(1024);
+    sockeye::drive(async {
+        {
+            // Nothing is left to do, and who is woken by what comes next is gone before it comes.
+            let mut closed = pin!(ws.closed());
+            let ended = poll_fn(|cx| Poll::Ready(closed.as_mut().poll(cx))).await;
+            assert!(ended.is_pending());
+        }
+        peer.write_all(&ping("there?")).await.unwrap();
+        assert_eq!(soon(next(&mut peer)).await, (Opcode::PONG, "there?".into()));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn drives_within_a_drive_leave_each_connection_to_the_first_that_used_it() {
     let (outer, outer_writes, mut outer_peer) = counted();
     let (inner, inner_writes, mut inner_peer) = counted();

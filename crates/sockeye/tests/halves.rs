@@ -3,13 +3,18 @@
 
 mod support;
 
-use std::pin::pin;
+use std::io::ErrorKind;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, mpsc};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use sockeye::{CloseCode, Closed, ClosedBy, Error, Limits, Message, Phase, Role, Sender, TrySendError, WebSocket};
+use sockeye::{
+    CloseCode, Closed, ClosedBy, Error, Limits, Message, Phase, Role, Sender, TrySendError, WebSocket, drive,
+};
 use sockeye_proto::frame::Opcode;
 use support::{client_frame, read_close, read_frame};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
 use tokio::task::{JoinSet, yield_now};
 
 /// A server's end over a wire that holds `capacity` bytes, and the wire's other end.
@@ -760,4 +765,171 @@ async fn a_watcher_of_the_end_answers_pings_and_loses_no_message() {
     assert_eq!(soon(read_frame(&mut peer)).await, Some((true, Opcode::PONG, b"?".to_vec())));
     assert_eq!(ws.recv().await.unwrap(), Some("one".into()));
     assert_eq!(ws.recv().await.unwrap(), Some("two".into()));
+}
+
+// --- flushing ---
+
+/// A connection to a peer that takes 1 KiB in a millisecond, and a sender that always has more to say.
+fn busy(limits: Limits) -> WebSocket {
+    let (ws, mut peer) = with_limits(1024, limits.ping(None));
+    let sender = ws.sender();
+    tokio::spawn(async move {
+        while peer.read(&mut [0; 1024]).await.is_ok_and(|count| count > 0) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    });
+    tokio::spawn(async move { while sender.send(vec![1; 1000]).await.is_ok() {} });
+    ws
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flush_waits_for_what_was_sent_before_it_and_not_for_a_busy_sender_beside_it() {
+    let ws = busy(Limits::default().queue(16 << 10));
+    others_wait().await;
+    for _ in 0..10 {
+        ws.send("mine").await.unwrap();
+        soon(ws.flush()).await.unwrap();
+    }
+}
+
+#[cfg(feature = "futures")]
+#[tokio::test(start_paused = true)]
+async fn a_flush_of_a_sink_does_not_wait_for_a_busy_sender_beside_it() {
+    use std::future::poll_fn;
+
+    use futures_sink::Sink;
+
+    let ws = busy(Limits::default().queue(16 << 10));
+    let mut sink = ws.sender();
+    others_wait().await;
+    for _ in 0..10 {
+        // What `SinkExt::send` does.
+        soon(poll_fn(|cx| Pin::new(&mut sink).poll_ready(cx))).await.unwrap();
+        Pin::new(&mut sink).start_send(Message::from("mine")).unwrap();
+        soon(poll_fn(|cx| Pin::new(&mut sink).poll_flush(cx))).await.unwrap();
+    }
+}
+
+// --- at the edges ---
+
+/// A transport to which nothing can be written, and from which nothing comes.
+struct Broken;
+
+impl AsyncRead for Broken {
+    fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Pending
+    }
+}
+
+impl AsyncWrite for Broken {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<std::io::Result<usize>> {
+        Poll::Ready(Err(ErrorKind::BrokenPipe.into()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_transport_that_cannot_be_written_to_is_given_up_after_the_closing_time_be_it_none_or_for_ever() {
+    for closing in [Duration::ZERO, Duration::from_secs(10), Duration::MAX] {
+        let limits = Limits::default().ping(None).closing(closing);
+        let mut ws = WebSocket::from_stream(Broken, Role::Server, limits);
+        let sent = ws.send("x").await;
+        assert!(matches!(&sent, Err(Error::Io(error)) if error.kind() == ErrorKind::BrokenPipe), "{sent:?}");
+        let received = tokio::time::timeout(Duration::from_secs(11), ws.recv()).await;
+        match received {
+            Err(_) => assert_eq!(closing, Duration::MAX),
+            Ok(ended) => assert!(ended.is_err() && closing < Duration::MAX, "{ended:?}"),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_room_in_the_queue_no_time_to_close_and_no_interval_between_pings_are_limits_like_others() {
+    let (ws, mut peer) = with_limits(1024, Limits::default().queue(0));
+    ws.send("a").await.unwrap();
+    ws.send("b").await.unwrap();
+    assert_eq!((next_text(&mut peer).await, next_text(&mut peer).await), ("a".into(), "b".into()));
+
+    let (ws, _peer) = with_limits(1024, Limits::default().closing(Duration::ZERO));
+    assert!(matches!(soon(ws.close(CloseCode::NORMAL, "")).await, Err(Error::Timeout(Phase::Closing))));
+
+    let (mut ws, _peer) = with_limits(1024, Limits::default().ping(Some(Duration::ZERO)).pong(Duration::ZERO));
+    assert!(matches!(soon(ws.recv()).await, Err(Error::Timeout(Phase::Keepalive))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_writes_the_rest_of_an_answer_does_not_read_a_bad_frame_behind_the_next_message() {
+    let (mut ws, peer) = server(64);
+    let (mut reading, mut writing) = tokio::io::split(peer);
+    // Two good messages, and a frame with a reserved opcode. The peer reads on later.
+    let bytes = [text("one"), text("two"), client_frame(true, Opcode::from_bits(3), b"")].concat();
+    writing.write_all(&bytes).await.unwrap();
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let _ = reading.read_to_end(&mut Vec::new()).await;
+    });
+    assert_eq!(ws.recv().await.unwrap(), Some("one".into()));
+    ws.send("an answer that is longer than the wire ".repeat(5)).await.unwrap();
+    // The application is at work, and the answer leaves meanwhile.
+    others_wait().await;
+    assert_eq!(soon(ws.recv()).await.unwrap(), Some("two".into()));
+    ws.send("another answer").await.expect("what is behind a message does not cut off the answer to it");
+}
+
+/// A waker that holds a handle of the connection it waits for, as those of tasks do that own one.
+struct Owner(#[allow(dead_code, reason = "it is there to be dropped")] Mutex<Sender>);
+
+impl Wake for Owner {
+    fn wake(self: Arc<Self>) {}
+}
+
+/// Polls a future with a waker that only the connection keeps, and again with another: the connection drops the first.
+fn replaces_its_waker(future: impl Future, sender: Sender) {
+    let mut future = pin!(future);
+    let owner = Waker::from(Arc::new(Owner(Mutex::new(sender))));
+    assert!(future.as_mut().poll(&mut Context::from_waker(&owner)).is_pending());
+    drop(owner);
+    assert!(future.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+}
+
+#[test]
+fn a_waker_that_owns_a_handle_is_dropped_under_no_lock() {
+    let (done, is_done) = mpsc::channel();
+    // A deadlock stops the thread, not the test.
+    let thread = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let _inside = runtime.enter();
+        for way in ["recv", "closed", "ping", "send", "drive"] {
+            let (mut ws, _peer) = with_limits(16, Limits::default().queue(100));
+            let sender = ws.sender();
+            match way {
+                "recv" => replaces_its_waker(ws.recv(), sender),
+                "closed" => replaces_its_waker(ws.closed(), sender),
+                "ping" => replaces_its_waker(ws.ping(), sender),
+                "send" => {
+                    ws.try_send("x".repeat(90)).unwrap();
+                    replaces_its_waker(ws.send("x".repeat(90)), sender);
+                }
+                _ => replaces_its_waker(
+                    drive(async {
+                        drop(ws.try_send("x"));
+                        std::future::pending::<()>().await;
+                    }),
+                    sender,
+                ),
+            }
+            done.send(way).unwrap();
+        }
+    });
+    for _ in 0..5 {
+        is_done.recv_timeout(Duration::from_secs(30)).expect("it does not hang");
+    }
+    thread.join().unwrap();
 }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use sockeye::{Prepared, Sender, WebSocket};
+use sockeye::{CloseCode, Prepared, Sender, WebSocket};
 use tokio::net::TcpListener;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
@@ -46,8 +46,10 @@ async fn publish() -> Result<()> {
         let news = Prepared::from(format!("{number:0>128}"));
         let started = Instant::now();
         let mut subscribers = subscribers.lock().expect("nobody panics in here");
-        // One that is gone, or too slow to have room for this, is left out from now on.
-        subscribers.retain(|subscriber| subscriber.try_send_prepared(&news).is_ok());
+        // One that is too slow to have room for this is closed; so is, without any effect, one that is gone.
+        for slow in subscribers.extract_if(.., |subscriber| subscriber.try_send_prepared(&news).is_err()) {
+            tokio::spawn(async move { slow.close(CloseCode::POLICY_VIOLATION, "too slow").await });
+        }
         println!("{number}: sent to {} in {:.1} ms", subscribers.len(), started.elapsed().as_secs_f64() * 1e3);
     }
     Ok(())

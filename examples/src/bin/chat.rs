@@ -1,13 +1,13 @@
 //! A chat room: what one says everybody hears.
 //!
-//! Run it with `cargo run --bin chat -p sockeye-examples`, and open several WebSockets to ws://127.0.0.1:9002, from the
+//! Run it with `cargo run --bin chat -p sockeye-examples`, and open several WebSockets to ws://127.0.0.1:9004, from the
 //! console of a browser for example.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use sockeye::{Prepared, Sender, WebSocket};
+use sockeye::{CloseCode, Prepared, Sender, WebSocket};
 use tokio::net::TcpListener;
 
 /// Those who listen.
@@ -28,7 +28,9 @@ impl Room {
     fn say(&self, words: &str) {
         let prepared = Prepared::from(words);
         let mut senders = self.senders.lock().expect("nobody panics in here");
-        senders.retain(|_, sender| sender.try_send_prepared(&prepared).is_ok());
+        for (_, sender) in senders.extract_if(|_, sender| sender.try_send_prepared(&prepared).is_err()) {
+            tokio::spawn(async move { sender.close(CloseCode::POLICY_VIOLATION, "too slow").await });
+        }
     }
 
     fn leave(&self, id: u64) {
@@ -39,7 +41,7 @@ impl Room {
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let room = Arc::new(Room::default());
-    let listener = TcpListener::bind("127.0.0.1:9002").await?;
+    let listener = TcpListener::bind("127.0.0.1:9004").await?;
     sockeye::serve(listener, move |mut ws: WebSocket| {
         let room = Arc::clone(&room);
         async move {

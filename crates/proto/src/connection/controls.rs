@@ -3,7 +3,7 @@
 
 use bytes::BytesMut;
 
-use super::writer::append;
+use super::encode::append;
 use super::{ControlPayload, KeySource};
 use crate::frame::{Header, Opcode};
 

@@ -17,6 +17,7 @@
 
 mod control;
 mod controls;
+mod encode;
 mod reader;
 mod pieces;
 mod sending;
@@ -245,10 +246,10 @@ impl Connection {
         self.writer.accepted()
     }
 
-    /// Whether everything that had been [`accepted`](Self::accepted) at a position has been handed to the transport.
+    /// The position up to which everything that was [`accepted`](Self::accepted) has been handed to the transport.
     #[must_use]
-    pub fn is_written(&self, position: u64) -> bool {
-        self.writer.data_written() >= position
+    pub fn written_to(&self) -> u64 {
+        self.writer.data_written()
     }
 
     /// Bytes that wait to be written.

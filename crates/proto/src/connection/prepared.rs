@@ -3,8 +3,9 @@
 use core::fmt;
 use std::sync::{Mutex, PoisonError};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
+use super::encode::encode;
 use crate::deflate::Settings;
 use crate::frame::{Header, Opcode};
 use crate::message::Message;
@@ -72,13 +73,6 @@ impl Prepared {
         frames.push((settings, frame.clone()));
         frame
     }
-}
-
-fn encode(header: Header, payload: &[u8]) -> Bytes {
-    let mut frame = BytesMut::with_capacity(header.size() + payload.len());
-    frame.extend_from_slice(&header.encode());
-    frame.extend_from_slice(payload);
-    frame.freeze()
 }
 
 impl<M: Into<Message>> From<M> for Prepared {

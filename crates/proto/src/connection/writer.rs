@@ -17,6 +17,7 @@ use std::io::IoSlice;
 use bytes::{Buf, Bytes, BytesMut};
 
 use super::controls::Controls;
+use super::encode::append;
 use super::{KeySource, Prepared};
 use crate::close::CloseReason;
 use crate::deflate::Deflater;
@@ -39,7 +40,7 @@ pub(super) struct Writer {
     accepted: u64,
     /// Bytes before the end of the Pings and Pongs that were placed last: until they are written no others follow.
     placed: usize,
-    /// How many of these bytes, the last of them, are those of the Pings and Pongs.
+    /// How many of these bytes, the last of them, are those of the Pings and Pongs that were placed last.
     controls: usize,
     /// Whether the last of them is the Ping from the probe's slot.
     probe_placed: bool,
@@ -120,6 +121,7 @@ impl Writer {
     /// Queues a frame that is encoded already.
     fn whole_frame(&mut self, frame: Bytes) {
         self.accepted += frame.len() as u64;
+        self.place_before_data();
         if frame.len() <= COPIED {
             self.begin_tail();
             self.tail.extend_from_slice(&frame);
@@ -135,6 +137,7 @@ impl Writer {
     /// Queues a data frame.
     fn data(&mut self, header: Header, payload: Bytes) {
         self.accepted += (header.size() + payload.len()) as u64;
+        self.place_before_data();
         if payload.len() <= COPIED {
             self.begin_tail();
             append(&mut self.tail, header, &payload);
@@ -217,7 +220,8 @@ impl Writer {
         self.accepted
     }
 
-    /// How many of the accepted bytes have been written.
+    /// How many of the accepted bytes have been written, at least: Pings and Pongs that were placed before the last ones
+    /// count as data that waits.
     pub(super) fn data_written(&self) -> u64 {
         let controls_waiting = self.placed.min(self.controls);
         self.accepted - (self.queued() - controls_waiting) as u64
@@ -238,13 +242,24 @@ impl Writer {
     /// Moves what waits in the slots into the queue, at the first end of a frame. What was moved before must have been
     /// written by then: else it would be overtaken, and a peer that does not read could fill the queue.
     fn place_controls(&mut self) {
-        if self.placed > 0 {
-            return;
+        if self.placed == 0 {
+            self.place();
         }
+    }
+
+    /// Moves what waits in the slots before the data that is about to be queued, so that answers leave in the order of what
+    /// they answer. Not if more has gathered than leaves at once.
+    fn place_before_data(&mut self) {
+        if self.queue.is_empty() {
+            self.place();
+        }
+    }
+
+    fn place(&mut self) {
         let Some(waiting) = self.waiting.take() else {
             return;
         };
-        self.probe_placed = waiting.has_probe();
+        self.probe_placed |= waiting.has_probe();
         let frames = waiting.frames(self.keys);
         self.controls = frames.len();
         if self.queue.is_empty() {
@@ -289,16 +304,5 @@ impl Writer {
 impl Drop for Writer {
     fn drop(&mut self) {
         spare::give_back(core::mem::take(&mut self.tail));
-    }
-}
-
-/// Appends a frame whose payload is small enough to be copied, and masks it there.
-pub(super) fn append(buffer: &mut BytesMut, header: Header, payload: &[u8]) {
-    buffer.reserve(header.size() + payload.len());
-    buffer.extend_from_slice(&header.encode());
-    let start = buffer.len();
-    buffer.extend_from_slice(payload);
-    if let Some(key) = header.masking_key() {
-        mask::apply(key, 0, &mut buffer[start..]);
     }
 }
