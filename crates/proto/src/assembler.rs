@@ -291,18 +291,27 @@ impl Assembler {
         Ok(())
     }
 
-    /// A whole message in one piece, copied out in one allocation of its size.
+    /// Whether a message of this length that is all there in one frame can be handed out as it is: nothing is left of
+    /// another one, and it is within what may be held, and the limits.
     #[inline]
-    pub(crate) fn whole(&mut self, payload: &[u8]) -> Result<Message, Error> {
-        self.check(payload)?;
-        let bytes = Bytes::copy_from_slice(payload);
-        self.message(bytes)
+    pub(crate) fn takes_whole(&self, len: u64, limits: &Limits) -> bool {
+        let nothing_held = self.kind.is_none() && self.payload.is_empty();
+        let within = !matches!(self.wanted, Wanted::Whole) || len <= limits.max_message() as u64;
+        nothing_held && within && len < self.most_held as u64 && limits.max_fragments() > 0
     }
 
-    /// Whether the message is all in one piece, if that is its beginning and its end.
+    /// Such a message, unmasked, copied out in one allocation of its size.
     #[inline]
-    pub(crate) fn is_untouched(&self) -> bool {
-        self.payload.is_empty() && !self.in_pieces
+    pub(crate) fn whole(kind: MessageKind, payload: &[u8]) -> Result<Message, Error> {
+        match kind {
+            MessageKind::Text => {
+                let mut validator = Validator::default();
+                validator.feed(payload).map_err(invalid_text)?;
+                let proof = validator.finish().map_err(invalid_text)?;
+                Ok(Message::Text(Text::from_validated(Bytes::copy_from_slice(payload), proof)))
+            }
+            MessageKind::Binary => Ok(Message::Binary(Bytes::copy_from_slice(payload))),
+        }
     }
 
     /// Where the rest of a frame's payload may be read to directly: at most `remaining` bytes.

@@ -113,6 +113,7 @@ impl Shared {
         mut look: impl FnMut(&mut Driver) -> Option<T>,
     ) -> Poll<T> {
         let mut turn = self.turn();
+        turn.state().reader_waits = false;
         if let Some(found) = look(&mut turn) {
             return Poll::Ready(found);
         }
@@ -374,19 +375,24 @@ impl DerefMut for Turn<'_> {
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
         self.account();
-        let mut due: Due = self.due();
         let here = self.here.filter(|_| self.is_settled());
+        let others = self.shared.waiters.has_others();
         let state = self.state();
         state.settled = here;
-        due.reader &= state.reader_waits;
-        state.reader_waits &= !due.reader;
+        // Mostly nobody waits whose wait could be over.
+        let due = (state.reader_waits || others || state.driver.has_room_again()).then(|| {
+            let mut due: Due = state.driver.due();
+            due.reader &= state.reader_waits;
+            state.reader_waits &= !due.reader;
+            due
+        });
         // Nobody is woken, and no waker dropped, under the lock.
         self.state = None;
         self.replaced = None;
         if let Some(again) = self.again.take() {
             again.wake();
         }
-        if due.reader || due.task || self.shared.waiters.has_others() {
+        if let Some(due) = due.filter(|due| due.reader || due.task || others) {
             self.shared.waiters.notify(due, self.myself);
         }
     }

@@ -208,6 +208,11 @@ impl Driver {
         core::mem::replace(&mut self.is_unfinished, false)
     }
 
+    /// Whether there is room to read ahead again.
+    pub(crate) const fn has_room_again(&self) -> bool {
+        self.has_room_again
+    }
+
     /// Whether nothing is left to do before the transport or the timer wakes.
     pub(crate) const fn is_settled(&self) -> bool {
         self.settled
@@ -302,13 +307,22 @@ impl Driver {
         if self.unparsed.is_empty() {
             return self.inflate_on();
         }
-        let mut bytes = core::mem::take(&mut self.unparsed);
-        let taken = self.receive(&mut bytes, goal);
-        bytes.advance(taken);
-        if !bytes.is_empty() {
-            self.unparsed = bytes;
+        let mut has_changed = false;
+        while !self.unparsed.is_empty() && self.wants_more(goal) {
+            let Received { consumed, event, .. } = self.connection.receive(&mut self.unparsed);
+            self.unparsed.advance(consumed);
+            let held_back = consumed == 0 && event.is_none();
+            self.take_event(event);
+            if held_back && !self.drops_pieces() {
+                break;
+            }
+            has_changed = true;
         }
-        taken > 0
+        if self.unparsed.is_empty() {
+            // An idle connection holds no buffer.
+            self.unparsed = BytesMut::new();
+        }
+        has_changed
     }
 
     /// Reads once, and takes what came apart.
@@ -368,22 +382,31 @@ impl Driver {
         taken
     }
 
+    #[inline]
     fn take_event(&mut self, event: Option<Event>) {
         match event {
+            None => {}
             Some(Event::Message(message)) if self.reading != Reading::Discard => {
                 self.is_large = message.len() >= LARGE;
                 self.ahead.push(message);
             }
-            Some(Event::MessageEnd) => {
+            Some(event) => self.take_other(event),
+        }
+    }
+
+    /// What is no message, and rare.
+    fn take_other(&mut self, event: Event) {
+        match event {
+            Event::MessageEnd => {
                 self.pieces_ended = true;
                 if self.drops_pieces() {
                     self.pieces_ended = false;
                     self.skipping = false;
                 }
             }
-            Some(Event::Close(reason)) => self.peer_closes(reason),
-            Some(Event::Failed(error)) => self.failed(error),
-            Some(Event::Pong(payload)) => self.changed |= self.connection.answer(&payload, now()).is_some(),
+            Event::Close(reason) => self.peer_closes(reason),
+            Event::Failed(error) => self.failed(error),
+            Event::Pong(payload) => self.changed |= self.connection.answer(&payload, now()).is_some(),
             _ => {}
         }
     }

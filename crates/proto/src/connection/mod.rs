@@ -171,7 +171,12 @@ impl Connection {
         let (consumed, outcome) = self.reader.receive(bytes, &self.limits);
         // Bytes that are given again are no sign of life.
         self.keepalive.hear(consumed);
-        Received { consumed, event: self.settle(outcome) }
+        let event = match outcome {
+            // What most bytes are, and what changes nothing here.
+            Ok(event @ (None | Some(Event::Message(_)))) => event,
+            outcome => self.settle(outcome),
+        };
+        Received { consumed, event }
     }
 
     /// Room to read more of the current message's payload into directly, where that is worth it: a data frame of which

@@ -11,6 +11,7 @@ use crate::error::Error;
 use crate::frame::{Context, Header, Opcode, Parse, Violation, rules};
 use crate::limits::Limits;
 use crate::mask;
+use crate::message::MessageKind;
 use crate::role::Role;
 
 /// Where in the stream the reader stands, and what it holds of what has begun.
@@ -45,7 +46,11 @@ impl Reader {
     }
 
     /// Takes bytes until they are used up, have completed an event, or there is no room for more of a message.
+    #[inline]
     pub(super) fn receive(&mut self, bytes: &mut [u8], limits: &Limits) -> (usize, Outcome) {
+        if let Some(whole) = self.take_whole(bytes, limits) {
+            return whole;
+        }
         let mut consumed = 0;
         while !self.is_held_back() {
             let (taken, outcome) = self.step(&mut bytes[consumed..], limits);
@@ -57,8 +62,37 @@ impl Reader {
         (consumed, Ok(None))
     }
 
+    /// All steps at once for a message that is all there in one frame, as most are: nothing of it has to be remembered.
+    /// `None` where anything is out of the ordinary, or wrong; nothing was taken then.
+    #[inline]
+    fn take_whole(&self, bytes: &mut [u8], limits: &Limits) -> Option<(usize, Outcome)> {
+        let Position::Header { len: 0, .. } = self.position else {
+            return None;
+        };
+        let Parse::Complete(header) = Header::parse(bytes) else {
+            return None;
+        };
+        let kind = match header.opcode() {
+            Opcode::TEXT => MessageKind::Text,
+            Opcode::BINARY => MessageKind::Binary,
+            _ => return None,
+        };
+        let context = Context { sender: self.sender, in_message: false, compression: false };
+        let len = header.payload_len();
+        if !header.fin() || !rules::check(header, context) || !self.assembler.takes_whole(len, limits) {
+            return None;
+        }
+        let payload = bytes[header.size()..].get_mut(..usize::try_from(len).ok()?)?;
+        if let Some(key) = header.masking_key() {
+            mask::apply(key, 0, payload);
+        }
+        let outcome = Assembler::whole(kind, payload).map(|message| Some(Event::Message(message)));
+        Some((header.size() + payload.len(), outcome))
+    }
+
     /// Takes one header, or as much of one payload as there is. Where there is a byte, it takes one, or ends a compressed
     /// frame by inflating the rest of it, or fills the window.
+    #[inline]
     fn step(&mut self, bytes: &mut [u8], limits: &Limits) -> (usize, Outcome) {
         match &mut self.position {
             Position::Header { .. } => match self.take_header(bytes) {
@@ -79,6 +113,7 @@ impl Reader {
     }
 
     /// Step 1: the header, as a value. It is read where it lies; only one that is cut off is copied.
+    #[inline]
     fn take_header(&mut self, bytes: &[u8]) -> (usize, Option<Header>) {
         let Position::Header { bytes: held, len } = &mut self.position else {
             unreachable!("called between frames only");
@@ -126,6 +161,7 @@ impl Reader {
     }
 
     /// Steps 3 to 7, for as much of the payload as has come.
+    #[inline]
     fn take_payload(&mut self, header: Header, bytes: &mut [u8], limits: &Limits) -> (usize, Outcome) {
         let key = header.masking_key();
         match &mut self.position {
@@ -139,17 +175,11 @@ impl Reader {
                     mask::apply(key, *taken, piece);
                 }
                 let is_rest = piece.len() as u64 == remaining;
-                let is_all = is_rest && *taken == 0 && header.fin() && self.assembler.is_untouched();
                 *taken += piece.len() as u64;
                 // Steps 5 and 6: UTF-8 as it arrives, and assembly.
-                let outcome = if is_all {
-                    self.position = Position::BETWEEN_FRAMES;
-                    self.assembler.whole(piece).map(|message| Some(Event::Message(message)))
-                } else {
-                    match self.assembler.push(piece, remaining.min(room)) {
-                        Ok(()) if is_rest => self.end_data_frame(header),
-                        other => other.map(|()| None),
-                    }
+                let outcome = match self.assembler.push(piece, remaining.min(room)) {
+                    Ok(()) if is_rest => self.end_data_frame(header),
+                    other => other.map(|()| None),
                 };
                 (piece.len(), outcome)
             }
