@@ -3,9 +3,8 @@
 use core::time::Duration;
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
-use crate::process::{Step, logs, root, target};
+use crate::process::{Step, logs, rustc_says, target};
 use crate::setup::{CXX, folder, need};
 use crate::stage::{Outcome, Stage, Stop};
 
@@ -30,7 +29,7 @@ pub(crate) fn stage(seconds: u64) -> Stage {
 fn run(seconds: u64) -> Outcome {
     let fuzz = folder("fuzz")?;
     need(&[CXX])?;
-    let host = host()?;
+    let host = rustc_says("host: ")?;
     let built = target().join("fuzz");
     // With --target build scripts and macros are compiled without the flags.
     Step::cargo("fuzz-build")
@@ -84,15 +83,4 @@ fn copy_new(from: &Path, to: &Path) -> Outcome {
         }
     }
     Ok(())
-}
-
-/// The machine's own target triple.
-fn host() -> Result<String, Stop> {
-    let rustc = std::env::var("RUSTC").unwrap_or_else(|_| "rustc".to_owned());
-    let out = Command::new(rustc).arg("-vV").current_dir(root()).output()?;
-    let text = String::from_utf8_lossy(&out.stdout);
-    text.lines()
-        .find_map(|line| line.strip_prefix("host: "))
-        .map(str::to_owned)
-        .ok_or_else(|| Stop::Failed("rustc -vV names no host".to_owned()))
 }

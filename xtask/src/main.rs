@@ -8,6 +8,7 @@ mod stages;
 mod autobahn;
 mod browser;
 mod fuzz;
+mod instructions;
 mod interop;
 mod rust;
 
@@ -22,6 +23,7 @@ Commands:
   test [STAGE…]    check everything, or the named stages
   conformance      all of the Autobahn testsuite, and the table in docs/compliance.md
   fuzz [SECONDS]   fuzz every target for so long (default: 10)
+  instructions     what the core costs in instructions, against the counts in the tree
 
 `cargo xtask <COMMAND> --help` says more.
 ";
@@ -36,6 +38,19 @@ fuzz/corpus/ are only read; new inputs collect in target/fuzz-corpus/, and a lat
 run goes on from them. An input that breaks a target is kept in target/xtask/.
 
 Example: cargo xtask fuzz 600
+";
+
+const INSTRUCTIONS_USAGE: &str = "\
+Counts the instructions that small pieces of the core's work take, with callgrind,
+and compares them with crates/proto/benches/instructions.txt: ± 2 %. With another
+compiler, or without AVX2, there is nothing to compare with.
+
+Usage: cargo xtask instructions [--write]
+
+Options:
+  --write   write the counts there instead, and say what has moved
+
+`cargo bench -p sockeye-proto --bench frames` has the times, which depend on the machine.
 ";
 
 const CONFORMANCE_USAGE: &str = "\
@@ -68,6 +83,9 @@ fn main() -> ExitCode {
             Ok(seconds) => stages::run(&[fuzz::stage(seconds)]),
             Err(_) => wrong_usage(&format!("{seconds} is not a number of seconds")),
         },
+        ["instructions", rest @ ..] if asks_for_help(rest) => help(INSTRUCTIONS_USAGE),
+        ["instructions"] => stages::run(&[instructions::stage()]),
+        ["instructions", "--write"] => stages::run(&[instructions::writing()]),
         _ => wrong_usage(&format!("cannot read `{}`", args.join(" "))),
     }
 }

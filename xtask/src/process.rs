@@ -41,6 +41,17 @@ pub(crate) fn cargo() -> String {
     std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned())
 }
 
+/// The line that starts like this in what the compiler says of itself: `host: `, or `rustc ` for its version.
+pub(crate) fn rustc_says(start: &str) -> Result<String, Stop> {
+    let rustc = std::env::var("RUSTC").unwrap_or_else(|_| "rustc".to_owned());
+    let out = Command::new(rustc).arg("-vV").current_dir(root()).output()?;
+    let text = String::from_utf8_lossy(&out.stdout);
+    text.lines()
+        .find_map(|line| line.strip_prefix(start))
+        .map(str::to_owned)
+        .ok_or_else(|| Stop::Failed(format!("rustc -vV has no line `{start}…`")))
+}
+
 /// A program to run, and the name of its log.
 pub(crate) struct Step {
     name: String,

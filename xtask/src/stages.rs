@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use crate::stage::{Stage, Stop, say};
-use crate::{autobahn, browser, fuzz, interop, rust};
+use crate::{autobahn, browser, fuzz, instructions, interop, rust};
 
 /// All stages, cheapest first: what fails in seconds should not be told after minutes.
 fn all() -> Vec<Stage> {
@@ -14,6 +14,7 @@ fn all() -> Vec<Stage> {
         rust::unit(),
         rust::doc(),
         rust::model(),
+        instructions::stage(),
         fuzz::stage(fuzz::DEFAULT_SECONDS),
         interop::stage(),
         autobahn::stage(),
@@ -30,7 +31,7 @@ Usage: cargo xtask test [STAGE…]
 "
     .to_owned();
     for stage in all() {
-        text += &format!("  {:<9} {}\n", stage.name, stage.about);
+        text += &format!("  {:<12} {}\n", stage.name, stage.about);
     }
     text += "
 A stage goes on after another has failed. What a stage needs is installed: from apt
@@ -85,12 +86,12 @@ pub(crate) fn run(stages: &[Stage]) -> ExitCode {
         };
         let gap = if why.is_empty() { "" } else { ": " };
         say(&format!("== {} {word} after {seconds:.1} s{gap}{why}", stage.name));
-        let row = format!("  {:<9} {word:<9} {seconds:>7.1} s  {why}", stage.name);
+        let row = format!("  {:<12} {word:<9} {seconds:>7.1} s  {why}", stage.name);
         table += row.trim_end();
         table += "\n";
     }
 
-    say(&format!("\n{table}  {:<19} {:>7.1} s", "all", start.elapsed().as_secs_f64()));
+    say(&format!("\n{table}  {:<22} {:>7.1} s", "all", start.elapsed().as_secs_f64()));
     if strict && skipped > 0 {
         say("CI=true: a stage that was left out is a failure");
     }
