@@ -214,7 +214,7 @@ async fn their_close_brings_us_its_code_and_reason_and_gets_them_back(peer: Peer
 async fn our_close_brings_them_its_code_and_reason_and_gets_them_back(peer: Peer) -> Result {
     let mut server = peer.serve().await;
     for (code, reason) in closes() {
-        let mut ws = connect(&server.url("/echo"), Compression::OFF).await?;
+        let ws = connect(&server.url("/echo"), Compression::OFF).await?;
         ws.close(CloseCode::from(code), reason.as_str()).await?;
         assert_eq!(server.line().await, format!("closed /echo {code} {reason}"));
         let got = ws.close_reason().ok_or("there was a Close, and so a reason")?;

@@ -18,7 +18,7 @@ use sockeye_proto::{CloseCode, CloseReason};
 /// let closed = watched.closed().await;
 /// assert_eq!(closed.by(), ClosedBy::Us);
 /// assert!(closed.is_clean());
-/// assert_eq!(closed.to_string(), "1000: bye");
+/// assert_eq!(closed.to_string(), "1000 Normal Closure: bye");
 /// # Ok(()) }
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
