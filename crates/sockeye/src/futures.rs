@@ -14,7 +14,8 @@ use crate::shared::Reads;
 use crate::waiters::Wants;
 use crate::websocket::WebSocket;
 
-/// Ends where [`recv`](Receiver::recv) gives `None`.
+/// Ends where [`recv`](Receiver::recv) gives `None`. A stream that was polled waits for a whole message, also when nobody
+/// polls it any more, until [`recv_stream`](Receiver::recv_stream) is called: a message over the limit fails in between.
 impl Stream for Receiver {
     type Item = Result<Message, Error>;
 
@@ -23,7 +24,8 @@ impl Stream for Receiver {
     }
 }
 
-/// Ends where [`recv`](WebSocket::recv) gives `None`.
+/// Ends where [`recv`](WebSocket::recv) gives `None`. A stream that was polled waits for a whole message, also when nobody
+/// polls it any more, until [`recv_stream`](WebSocket::recv_stream) is called: a message over the limit fails in between.
 impl Stream for WebSocket {
     type Item = Result<Message, Error>;
 
