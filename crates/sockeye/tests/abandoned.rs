@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use sockeye::{CloseCode, Limits, Role, WebSocket, drive};
 use sockeye_proto::frame::Opcode;
-use support::{client_frame, read_close, read_frame};
+use support::{client_frame, in_time, read_close, read_frame, soon};
 use tokio::io::{AsyncWriteExt, DuplexStream};
 use tokio::net::TcpSocket;
 use tokio::runtime::{Builder, Handle, Runtime};
@@ -21,16 +21,6 @@ use tokio::task::yield_now;
 fn server(capacity: usize) -> (WebSocket, DuplexStream) {
     let (near, far) = tokio::io::duplex(capacity);
     (WebSocket::from_stream(near, Role::Server, Limits::default()), far)
-}
-
-/// Less than any deadline of the connection's own: who waits longer was not woken.
-async fn soon<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(1), future).await.expect("it is woken")
-}
-
-/// Where real time passes: on a machine that is busy.
-async fn in_time<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(60), future).await.expect("it does not hang")
 }
 
 /// The peer gets so many times 800 bytes, then 1001, and ends the connection, too: no task is left of it.

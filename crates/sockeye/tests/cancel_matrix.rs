@@ -13,7 +13,7 @@ use std::time::Duration;
 use sockeye::{CloseCode, Error, Limits, Message, MessageKind, Prepared, Role, WebSocket, connect};
 use sockeye_proto::frame::Opcode;
 use sockeye_proto::handshake::{Key, accept};
-use support::{client_frame, read_frame, read_head};
+use support::{client_frame, in_time, read_frame, read_head, soon};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -106,11 +106,6 @@ async fn polled<F: Future>(times: usize, future: F) -> Option<F::Output> {
         tokio::task::yield_now().await;
     }
     None
-}
-
-/// Less than any deadline of the connection's own: who waits longer was not woken.
-async fn soon<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(1), future).await.expect("it is woken")
 }
 
 /// What a strict peer has received by the end of the stream.
@@ -457,10 +452,6 @@ async fn switch_and_read_to_end(mut stream: TcpStream) -> Vec<u8> {
 
 #[tokio::test]
 async fn connect_dropped_at_any_poll_leaves_no_task_and_the_server_sees_the_end() {
-    /// On a machine that is busy.
-    async fn in_time<T>(future: impl Future<Output = T>) -> T {
-        tokio::time::timeout(Duration::from_secs(10), future).await.expect("it does not hang")
-    }
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("ws://{}/", listener.local_addr().unwrap());
     for times in 0..=POLLS {

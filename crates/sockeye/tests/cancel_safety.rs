@@ -1,12 +1,15 @@
 //! What dropping a future does, tried at every poll: over a transport that takes and gives a few bytes at a time and is
 //! not ready every other time.
 
+mod support;
+
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use sockeye::{CloseCode, Error, Limits, Message, Role, WebSocket};
+use support::Broken;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 
 /// A stream that is ready every other time only.
@@ -279,29 +282,6 @@ async fn a_peer_that_never_stops_pinging_leaves_other_tasks_their_turn() {
     let mut client = WebSocket::from_stream(Pings, Role::Client, Limits::default());
     let received = tokio::time::timeout(Duration::from_millis(50), client.recv()).await;
     assert!(received.is_err(), "no message comes");
-}
-
-/// A transport that can no longer be written to, and from which nothing comes.
-struct Broken;
-
-impl AsyncRead for Broken {
-    fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
-        Poll::Pending
-    }
-}
-
-impl AsyncWrite for Broken {
-    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<std::io::Result<usize>> {
-        Poll::Ready(Err(std::io::ErrorKind::BrokenPipe.into()))
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
 }
 
 #[tokio::test(start_paused = true)]

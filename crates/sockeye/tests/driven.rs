@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use sockeye::{ClosedBy, Error, HandlerResult, Limits, Message, Role, WebSocket};
 use sockeye_proto::frame::Opcode;
-use support::{client_frame, open, read_close, read_frame, start};
+use support::{client_frame, in_time, open, read_close, read_frame, soon, start};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
@@ -84,16 +84,6 @@ fn counted() -> (WebSocket, Writes, DuplexStream) {
 fn server(capacity: usize) -> (WebSocket, DuplexStream) {
     let (near, far) = tokio::io::duplex(capacity);
     (WebSocket::from_stream(near, Role::Server, Limits::default()), far)
-}
-
-/// Less than any deadline of the connection's own: who waits longer was not woken.
-async fn soon<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(1), future).await.expect("it is woken")
-}
-
-/// The same where real time passes: on a machine that is busy.
-async fn in_time<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(10), future).await.expect("it does not hang")
 }
 
 async fn others_wait() {

@@ -11,17 +11,12 @@ use futures_core::{FusedStream, Stream};
 use futures_sink::Sink;
 use sockeye::{Error, Limits, Message, Role, WebSocket};
 use sockeye_proto::frame::Opcode;
-use support::{client_frame, read_close, read_frame};
+use support::{client_frame, read_close, read_frame, soon};
 use tokio::io::{AsyncWriteExt, DuplexStream};
 
 fn server(capacity: usize, queue: usize) -> (WebSocket, DuplexStream) {
     let (near, far) = tokio::io::duplex(capacity);
     (WebSocket::from_stream(near, Role::Server, Limits::default().queue(queue)), far)
-}
-
-/// Less than any deadline of the connection's own: who waits longer was not woken.
-async fn soon<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(1), future).await.expect("it is woken")
 }
 
 async fn next<S: Stream + Unpin>(stream: &mut S) -> Option<S::Item> {

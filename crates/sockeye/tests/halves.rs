@@ -6,15 +6,15 @@ mod support;
 use std::io::ErrorKind;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, mpsc};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 use sockeye::{
     CloseCode, Closed, ClosedBy, Error, Limits, Message, Phase, Role, Sender, TrySendError, WebSocket, drive,
 };
 use sockeye_proto::frame::Opcode;
-use support::{client_frame, read_close, read_frame};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
+use support::{Broken, client_frame, read_close, read_frame, soon};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::task::{JoinSet, yield_now};
 
 /// A server's end over a wire that holds `capacity` bytes, and the wire's other end.
@@ -30,11 +30,6 @@ fn server(capacity: usize) -> (WebSocket, DuplexStream) {
 fn pair(capacity: usize, limits: Limits) -> (WebSocket, WebSocket) {
     let (near, far) = tokio::io::duplex(capacity);
     (WebSocket::from_stream(near, Role::Client, limits), WebSocket::from_stream(far, Role::Server, limits))
-}
-
-/// Less than any deadline of the connection's own: who waits longer was not woken.
-async fn soon<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(1), future).await.expect("it is woken")
 }
 
 /// All other tasks run until they wait.
@@ -811,29 +806,6 @@ async fn a_flush_of_a_sink_does_not_wait_for_a_busy_sender_beside_it() {
 }
 
 // --- at the edges ---
-
-/// A transport to which nothing can be written, and from which nothing comes.
-struct Broken;
-
-impl AsyncRead for Broken {
-    fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
-        Poll::Pending
-    }
-}
-
-impl AsyncWrite for Broken {
-    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<std::io::Result<usize>> {
-        Poll::Ready(Err(ErrorKind::BrokenPipe.into()))
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-}
 
 #[tokio::test(start_paused = true)]
 async fn a_transport_that_cannot_be_written_to_is_given_up_after_the_closing_time_be_it_none_or_for_ever() {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use sockeye::{Compression, Error, Limits, Message, MessageKind, Role, Upgrader, WebSocket};
 use sockeye_proto::frame::{Header, Opcode};
-use support::{client_frame, read_close, read_frame, start};
+use support::{client_frame, read_close, read_frame, soon, start};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::task::yield_now;
 
@@ -18,11 +18,6 @@ const KIB: usize = 1 << 10;
 fn server(capacity: usize) -> (WebSocket, DuplexStream) {
     let (near, far) = tokio::io::duplex(capacity);
     (WebSocket::from_stream(near, Role::Server, Limits::default()), far)
-}
-
-/// Less than any deadline of the connection's own: who waits longer was not woken.
-async fn soon<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(1), future).await.expect("it is woken")
 }
 
 /// Polled no more often than there can be reason to.

@@ -2,11 +2,14 @@
 #![allow(dead_code, reason = "each test file uses some of it")]
 
 use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
 
 use sockeye::{HandlerResult, Serve, WebSocket};
 use sockeye_proto::frame::{Header, Opcode, Parse};
 use sockeye_proto::mask::{self, MaskingKey};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 
 pub(crate) const KEY: MaskingKey = MaskingKey::new([0x37, 0xfa, 0x21, 0x3d]);
@@ -112,4 +115,37 @@ pub(crate) async fn open(address: SocketAddr) -> TcpStream {
     let head = exchange(&mut stream, request("").as_bytes()).await;
     assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
     stream
+}
+
+/// Less than any deadline of the connection's own: who waits longer was not woken.
+pub(crate) async fn soon<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(1), future).await.expect("it is woken")
+}
+
+/// The same where real time passes, on a machine that may be busy.
+pub(crate) async fn in_time<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(60), future).await.expect("it does not hang")
+}
+
+/// A transport that can no longer be written to, and from which nothing comes.
+pub(crate) struct Broken;
+
+impl AsyncRead for Broken {
+    fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Pending
+    }
+}
+
+impl AsyncWrite for Broken {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<std::io::Result<usize>> {
+        Poll::Ready(Err(std::io::ErrorKind::BrokenPipe.into()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
 }
