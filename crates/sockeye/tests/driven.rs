@@ -1,7 +1,7 @@
 //! Driven connections: what leaves together and when, what goes on while a handler waits for something else, and how a
 //! handler's end becomes the connection's.
 
-#![allow(clippy::cast_possible_truncation, reason = "numbers that are written as bytes")]
+#![expect(clippy::cast_possible_truncation, reason = "numbers that are written as bytes")]
 
 mod support;
 

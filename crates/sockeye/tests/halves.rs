@@ -856,7 +856,7 @@ async fn what_writes_the_rest_of_an_answer_does_not_read_a_bad_frame_behind_the_
 }
 
 /// A waker that holds a handle of the connection it waits for, as those of tasks do that own one.
-struct Owner(#[allow(dead_code, reason = "it is there to be dropped")] Mutex<Sender>);
+struct Owner(#[expect(dead_code, reason = "it is there to be dropped")] Mutex<Sender>);
 
 impl Wake for Owner {
     fn wake(self: Arc<Self>) {}

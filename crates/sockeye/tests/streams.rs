@@ -1,6 +1,6 @@
 //! Messages of any size, as they arrive and as they are written, against a peer that reads and writes single frames.
 
-#![allow(clippy::cast_possible_truncation, reason = "numbers that are written as bytes")]
+#![expect(clippy::cast_possible_truncation, reason = "numbers that are written as bytes")]
 
 mod support;
 
