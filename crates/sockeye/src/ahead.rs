@@ -8,11 +8,12 @@ use sockeye_proto::Message;
 /// floods it meets a full TCP window.
 pub(crate) const READ_AHEAD: usize = 64 << 10;
 
-/// The messages that wait. Mostly there is none or one, which needs no allocation.
+/// The messages that wait. Mostly there is none or one, which needs no allocation, nor room for a queue.
 #[derive(Default)]
 pub(crate) struct Ahead {
     first: Option<Message>,
-    rest: VecDeque<Message>,
+    #[expect(clippy::box_collection, reason = "an empty queue takes 32 bytes, in every connection")]
+    rest: Option<Box<VecDeque<Message>>>,
     cost: usize,
 }
 
@@ -21,22 +22,24 @@ impl Ahead {
         self.cost += cost(&message);
         match self.first {
             None => self.first = Some(message),
-            Some(_) => self.rest.push_back(message),
+            Some(_) => self.rest.get_or_insert_default().push_back(message),
         }
     }
 
     pub(crate) fn take(&mut self) -> Option<Message> {
         let message = self.first.take()?;
         self.cost -= cost(&message);
-        self.first = self.rest.pop_front();
-        if self.rest.is_empty() && self.rest.capacity() > 0 {
-            self.rest = VecDeque::new();
+        if let Some(rest) = &mut self.rest {
+            self.first = rest.pop_front();
+            if rest.is_empty() {
+                self.rest = None;
+            }
         }
         Some(message)
     }
 
     pub(crate) fn len(&self) -> usize {
-        usize::from(self.first.is_some()) + self.rest.len()
+        usize::from(self.first.is_some()) + self.rest.as_ref().map_or(0, |rest| rest.len())
     }
 
     pub(crate) const fn is_empty(&self) -> bool {

@@ -35,7 +35,11 @@ pub enum Error {
 
 /// Why there is no TLS with a server. Displayed, it names the host and the reason; its source has the particulars.
 #[derive(Debug)]
-pub struct TlsError {
+pub struct TlsError(Box<Particulars>);
+
+/// Apart, as every `Result` of a connection's has the size of the largest error.
+#[derive(Debug)]
+struct Particulars {
     host: String,
     why: Cow<'static, str>,
     source: Option<Box<dyn core::error::Error + Send + Sync>>,
@@ -48,34 +52,34 @@ impl TlsError {
         why: impl Into<Cow<'static, str>>,
         source: impl Into<Box<dyn core::error::Error + Send + Sync>>,
     ) -> Self {
-        Self { host: host.to_owned(), why: why.into(), source: Some(source.into()) }
+        Self(Box::new(Particulars { host: host.to_owned(), why: why.into(), source: Some(source.into()) }))
     }
 
     #[cfg(not(feature = "tls"))]
     pub(crate) fn without_feature(host: &str) -> Self {
-        Self {
+        Self(Box::new(Particulars {
             host: host.to_owned(),
             why: Cow::Borrowed("this program is built without the feature `tls` of sockeye"),
             source: None,
-        }
+        }))
     }
 
     /// The server's name or address, as it stands in the URL.
     #[must_use]
     pub fn host(&self) -> &str {
-        &self.host
+        &self.0.host
     }
 }
 
 impl fmt::Display for TlsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "no TLS with {}: {}", self.host, self.why)
+        write!(f, "no TLS with {}: {}", self.0.host, self.0.why)
     }
 }
 
 impl core::error::Error for TlsError {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
-        self.source.as_deref().map(|source| source as _)
+        self.0.source.as_deref().map(|source| source as _)
     }
 }
 

@@ -1,7 +1,8 @@
 //! The receiving half of a connection.
 
 use core::fmt;
-use core::future::poll_fn;
+use core::future::{Future, poll_fn};
+use core::pin::Pin;
 use core::task::{Context, Poll};
 use std::sync::Arc;
 
@@ -33,11 +34,8 @@ impl Receiver {
     ///
     /// # Cancel safety
     /// Dropping the future loses nothing: what was received stays for the next call.
-    pub async fn recv(&mut self) -> Result<Option<Message>, Error> {
-        let waits = Waits { handle: &self.handle };
-        let received = poll_fn(|cx| waits.handle.poll_recv(cx)).await;
-        waits.over();
-        received
+    pub fn recv(&mut self) -> impl Future<Output = Result<Option<Message>, Error>> + Send + use<'_> {
+        Recv { handle: &self.handle, waits: false }
     }
 
     /// Waits for the next message to begin, and gives it as a stream, whatever its size: see [`RecvStream`]. `None` is
@@ -82,6 +80,31 @@ impl Shared {
             driver.read_as(Reading::Nobody);
             Some(message)
         })
+    }
+}
+
+/// A wait for the next whole message. A future by hand: it lies in every connection's handler, and is small.
+struct Recv<'a> {
+    handle: &'a Handle,
+    waits: bool,
+}
+
+impl Future for Recv<'_> {
+    type Output = Result<Option<Message>, Error>;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let received = self.handle.poll_recv(cx);
+        self.waits = received.is_pending();
+        received
+    }
+}
+
+impl Drop for Recv<'_> {
+    fn drop(&mut self) {
+        if self.waits {
+            self.handle.turn().read_as(Reading::Nobody);
+        }
     }
 }
 

@@ -1,19 +1,20 @@
 //! Which future is being polled on this thread, if it is one that drives connections.
 
 use core::cell::Cell;
+use core::num::NonZeroU64;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use crate::sync::thread_local;
 
 /// One future that drives connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct DriveId(u64);
+pub(crate) struct DriveId(NonZeroU64);
 
 impl DriveId {
     /// One that there was not before.
     pub(crate) fn new() -> Self {
-        static LAST: AtomicU64 = AtomicU64::new(0);
-        Self(LAST.fetch_add(1, Ordering::Relaxed))
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        Self(NonZeroU64::new(NEXT.fetch_add(1, Ordering::Relaxed)).expect("centuries pass before it wraps"))
     }
 }
 

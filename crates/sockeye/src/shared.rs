@@ -21,12 +21,14 @@ use crate::waiters::{Due, Place, Waiters, Wants};
 pub(crate) struct Shared {
     state: Mutex<State>,
     waiters: Arc<Waiters>,
+    /// What both ends agreed on.
+    subprotocol: Option<Box<str>>,
 }
 
 struct State {
     driver: Driver,
     /// Handles that people hold.
-    handles: usize,
+    handles: u32,
     /// The reader may be waiting.
     reader_waits: bool,
     /// A server holds on to the connection until its handler has ended, whatever that drops.
@@ -68,7 +70,13 @@ const GATHERED: usize = 64 << 10;
 
 impl Shared {
     /// A connection without a handle.
-    pub(crate) fn new(transport: Transport, connection: Connection, early: &[u8], budget: Option<Budget>) -> Arc<Self> {
+    pub(crate) fn new(
+        transport: Transport,
+        connection: Connection,
+        early: &[u8],
+        budget: Option<Budget>,
+        subprotocol: Option<String>,
+    ) -> Arc<Self> {
         let waiters = Arc::new(Waiters::default());
         let waker = Waker::from(Arc::clone(&waiters));
         let driver = Driver::new(transport, connection, early, waker, budget.map(Share::new));
@@ -81,7 +89,11 @@ impl Shared {
             settled: None,
             draining: false,
         };
-        Arc::new(Self { state: Mutex::new(state), waiters })
+        Arc::new(Self { state: Mutex::new(state), waiters, subprotocol: subprotocol.map(String::into_boxed_str) })
+    }
+
+    pub(crate) fn subprotocol(&self) -> Option<&str> {
+        self.subprotocol.as_deref()
     }
 
     /// Takes a turn.

@@ -45,7 +45,7 @@ pub(crate) struct Driver {
     /// The message that is taken in pieces has ended; what is held of it is the rest.
     pieces_ended: bool,
     /// The transport failed: what waits will never be written. Reading goes on until then, for what the peer sent before.
-    broken: Option<(io::Error, Instant)>,
+    broken: Option<Box<Broken>>,
     /// What is known of the end, once there is something to know.
     ending: Option<Box<Ending>>,
     /// The transport has taken bytes that it may still hold: TLS and other layers buffer, TCP does not.
@@ -70,6 +70,22 @@ pub(crate) struct Driver {
     is_awaited: bool,
     /// The latest message was a large one, and the next is likely to be.
     is_large: bool,
+}
+
+/// How the transport failed, and when.
+struct Broken {
+    error: io::Error,
+    since: Instant,
+}
+
+impl Broken {
+    fn now(error: io::Error) -> Box<Self> {
+        Box::new(Self { error, since: now() })
+    }
+
+    fn error(&self) -> Error {
+        Error::Io(duplicate(&self.error))
+    }
 }
 
 /// So many reads that bring nothing the caller waits for before other tasks have their turn.
@@ -138,7 +154,7 @@ impl Driver {
             return Some(Ok(()));
         }
         match &self.broken {
-            Some((error, _)) => Some(Err(Error::Io(duplicate(error)))),
+            Some(broken) => Some(Err(broken.error())),
             None => self.has_ended().then_some(Err(Error::Closed)),
         }
     }
@@ -164,7 +180,7 @@ impl Driver {
     /// An error for the caller who wants something sent that never will be.
     pub(crate) fn check_writable(&self) -> Result<(), Error> {
         match &self.broken {
-            Some((error, _)) => Err(Error::Io(duplicate(error))),
+            Some(broken) => Err(broken.error()),
             None if self.connection.state() != State::Open => Err(Error::Closed),
             None => Ok(()),
         }
@@ -270,12 +286,12 @@ impl Driver {
             };
             match written {
                 Poll::Pending => break,
-                Poll::Ready(Ok(0)) => self.broken = Some((io::ErrorKind::WriteZero.into(), now())),
+                Poll::Ready(Ok(0)) => self.broken = Some(Broken::now(io::ErrorKind::WriteZero.into())),
                 Poll::Ready(Ok(written)) => {
                     self.connection.written(written, now);
                     self.unflushed = true;
                 }
-                Poll::Ready(Err(error)) => self.broken = Some((error, now())),
+                Poll::Ready(Err(error)) => self.broken = Some(Broken::now(error)),
             }
         }
         if self.unflushed {
@@ -287,7 +303,7 @@ impl Driver {
                     self.changed = true;
                 }
                 Poll::Ready(Err(error)) => {
-                    self.broken.get_or_insert_with(|| (error, now()));
+                    self.broken.get_or_insert_with(|| Broken::now(error));
                 }
             }
         }
@@ -361,7 +377,7 @@ impl Driver {
             Err(error) => {
                 self.read_ended = true;
                 // A reset after the closing handshake is one way to end; `notice_end` knows.
-                self.broken.get_or_insert_with(|| (error, now()));
+                self.broken.get_or_insert_with(|| Broken::now(error));
             }
         }
         false
@@ -415,7 +431,7 @@ impl Driver {
     fn poll_timer(&mut self) -> Poll<()> {
         // A transport that can no longer be written to is closing, too, whatever the protocol says.
         let given_up =
-            self.broken.as_ref().and_then(|(_, since)| since.checked_add(self.connection.limits().closing_time()));
+            self.broken.as_ref().and_then(|broken| broken.since.checked_add(self.connection.limits().closing_time()));
         let kept = self.connection.deadline(now);
         let Some(deadline) = given_up.into_iter().chain(kept).min() else {
             return Poll::Pending;

@@ -40,7 +40,6 @@ use crate::transport::Transport;
 pub struct WebSocket {
     sender: Sender,
     receiver: Receiver,
-    subprotocol: Option<String>,
 }
 
 impl WebSocket {
@@ -84,8 +83,8 @@ impl WebSocket {
         budget: Option<Budget>,
         subprotocol: Option<String>,
     ) -> Self {
-        let handle = Handle::new(Shared::new(transport, connection, early, budget));
-        Self { sender: Sender::new(handle.clone()), receiver: Receiver { handle }, subprotocol }
+        let handle = Handle::new(Shared::new(transport, connection, early, budget, subprotocol));
+        Self { sender: Sender::new(handle.clone()), receiver: Receiver { handle } }
     }
 
     // --- receiving ---
@@ -102,8 +101,8 @@ impl WebSocket {
     ///
     /// # Cancel safety
     /// Dropping the future loses nothing: what was received stays for the next call.
-    pub async fn recv(&mut self) -> Result<Option<Message>, Error> {
-        self.receiver.recv().await
+    pub fn recv(&mut self) -> impl Future<Output = Result<Option<Message>, Error>> + Send + use<'_> {
+        self.receiver.recv()
     }
 
     /// Waits for the next message to begin, and gives it as a stream, whatever its size: see [`RecvStream`]. `None` is
@@ -276,7 +275,7 @@ impl WebSocket {
     /// The subprotocol that both ends agreed on.
     #[must_use]
     pub fn subprotocol(&self) -> Option<&str> {
-        self.subprotocol.as_deref()
+        self.shared().subprotocol()
     }
 
     /// A handle to send with, for other tasks.
@@ -329,7 +328,7 @@ impl fmt::Debug for WebSocket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WebSocket")
             .field("connection", &self.receiver.handle.turn().connection)
-            .field("subprotocol", &self.subprotocol)
+            .field("subprotocol", &self.subprotocol())
             .finish_non_exhaustive()
     }
 }

@@ -47,8 +47,8 @@ enum Phase {
     Idle { due: Option<Instant> },
     /// A Ping waits to be written. The window has an end once somebody has told the time.
     Queued { until: Option<Instant> },
-    /// A Ping was written.
-    Written { at: Instant, until: Instant },
+    /// A Ping was written; the window ends [`Limits::pong_time`] later.
+    Written { at: Instant },
 }
 
 /// What has become of a moment that was waited for.
@@ -82,7 +82,7 @@ impl Keepalive {
                 limits.ping_interval().map(|interval| *due.get_or_insert_with(|| later(now(), interval)))
             }
             Phase::Queued { until } => Some(*until.get_or_insert_with(|| later(now(), limits.pong_time()))),
-            Phase::Written { until, .. } => Some(*until),
+            Phase::Written { at } => Some(later(*at, limits.pong_time())),
         }
     }
 
@@ -153,16 +153,16 @@ impl Keepalive {
     }
 
     /// The Ping's last byte was written.
-    pub(super) fn ping_written(&mut self, now: Instant, limits: &Limits) {
+    pub(super) fn ping_written(&mut self, now: Instant) {
         if matches!(self.phase, Phase::Queued { .. }) {
-            self.phase = Phase::Written { at: now, until: later(now, limits.pong_time()) };
+            self.phase = Phase::Written { at: now };
             self.begin_window();
         }
     }
 
     /// How long the answer took, if this Pong is the one that is waited for.
     pub(super) fn answer(&mut self, pong: &[u8], now: Instant, limits: &Limits) -> Option<Duration> {
-        let Phase::Written { at, .. } = self.phase else { return None };
+        let Phase::Written { at } = self.phase else { return None };
         if pong != self.number.to_be_bytes() {
             return None;
         }

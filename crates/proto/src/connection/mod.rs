@@ -240,7 +240,7 @@ impl Connection {
             self.keepalive.write();
         }
         if self.writer.written(bytes) {
-            self.keepalive.ping_written(now(), &self.limits);
+            self.keepalive.ping_written(now());
         }
     }
 

@@ -3,13 +3,14 @@
 //! The one seam between a connection and what runs it: today a tokio task, in time also a reactor of our own.
 
 use core::error::Error;
-use core::future::{Future, poll_fn};
+use core::future::Future;
 use core::panic::AssertUnwindSafe;
 use core::pin::Pin;
-use core::task::Poll;
+use core::task::{Context, Poll, ready};
 use std::panic::catch_unwind;
 use std::sync::Arc;
 
+use pin_project_lite::pin_project;
 use sockeye_proto::CloseCode;
 use tracing::{debug, error};
 
@@ -25,41 +26,61 @@ pub type HandlerResult = Result<(), Box<dyn Error + Send + Sync>>;
 /// Runs a handler on a connection, which is driven meanwhile, and closes the connection behind it: 1000 after `Ok`, 1011
 /// after an error or a panic. A handler that has given its WebSocket, or the receiving half of it, away leaves closing it
 /// to the new owner.
-pub(super) fn drive<H, F>(ws: WebSocket, handler: H) -> impl Future<Output = ()> + use<H, F>
+pub(super) fn drive<H, F>(ws: WebSocket, handler: H) -> Handled<F>
 where
     H: FnOnce(WebSocket) -> F,
     F: Future<Output = HandlerResult>,
 {
     let connection = Arc::clone(ws.shared());
     connection.keep();
-    // In an allocation of its own, and nothing beside it: this lives as long as the connection.
-    let future = catch_unwind(AssertUnwindSafe(|| Box::pin(handler(ws))));
-    run(connection, future.ok())
+    // `None`: it panicked.
+    let handler = catch_unwind(AssertUnwindSafe(|| handler(ws))).ok();
+    let stage = Stage::Handles { drive: Drive::new(Some(Arc::clone(&connection))), connection };
+    Handled { handler, stage }
 }
 
-async fn run<F>(connection: Arc<Shared>, mut future: Option<Pin<Box<F>>>)
+pin_project! {
+    /// A handler at work, and the end of its connection. A future by hand, as it lives as long as the connection: an `async
+    /// fn` keeps room for the handler twice, and for the closing handshake all the time.
+    pub(super) struct Handled<F> {
+        #[pin]
+        handler: Option<F>,
+        // Behind the handler, so that what that holds is dropped while its connections are driven.
+        stage: Stage,
+    }
+}
+
+enum Stage {
+    Handles { drive: Drive, connection: Arc<Shared> },
+    Ends(Pin<Box<dyn Future<Output = ()> + Send>>),
+}
+
+impl<F> Future for Handled<F>
 where
     F: Future<Output = HandlerResult>,
 {
-    let mut drive = Drive::new(Some(Arc::clone(&connection)));
-    // `None`: it panicked.
-    let ended = poll_fn(|cx| {
-        drive.poll(cx, |cx| {
-            let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().map(|future| future.as_mut().poll(cx))));
-            let ended = match polled {
-                Ok(Some(Poll::Pending)) => return Poll::Pending,
-                Ok(Some(Poll::Ready(result))) => Some(result),
-                Ok(None) | Err(_) => None,
-            };
-            // What it still holds is dropped while its connections are driven.
-            future = None;
-            Poll::Ready(ended)
-        })
-    })
-    .await;
-    drop(drive);
-    // Not to keep room for it all the time.
-    Box::pin(end(connection, ended)).await;
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut this = self.project();
+        if let Stage::Handles { drive, connection } = this.stage {
+            let ended = ready!(drive.poll(cx, |cx| {
+                let handler = || this.handler.as_mut().as_pin_mut().map(|handler| handler.poll(cx));
+                let ended = match catch_unwind(AssertUnwindSafe(handler)) {
+                    Ok(Some(Poll::Pending)) => return Poll::Pending,
+                    Ok(Some(Poll::Ready(result))) => Some(result),
+                    Ok(None) | Err(_) => None,
+                };
+                this.handler.set(None);
+                Poll::Ready(ended)
+            }));
+            *this.stage = Stage::Ends(Box::pin(end(Arc::clone(connection), ended)));
+        }
+        let Stage::Ends(end) = this.stage else {
+            unreachable!("the handler has ended");
+        };
+        end.as_mut().poll(cx)
+    }
 }
 
 /// Closes the connection as its handler has ended.

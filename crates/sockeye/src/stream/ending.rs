@@ -6,7 +6,7 @@ use sockeye_proto::{CloseCode, CloseReason};
 
 use super::{Driver, Reading};
 use crate::closed::{Closed, ClosedBy};
-use crate::error::{Error, duplicate};
+use crate::error::Error;
 use crate::transport::Transport;
 
 /// How a connection ends.
@@ -141,7 +141,7 @@ impl Driver {
         let ended_in = self.connection.transport_ended();
         // Both Close frames went their way, and what was accepted before ours.
         let clean = ended_in == State::Exchanged && !lost;
-        let broken = self.broken.as_ref().map(|(error, _)| Error::Io(duplicate(error)));
+        let broken = self.broken.as_ref().map(|broken| broken.error());
         let ending = self.ending();
         // A connection that was failed has said why.
         if !clean && ended_in != State::Failed {
