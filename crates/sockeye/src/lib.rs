@@ -54,6 +54,7 @@ mod random;
 mod ahead;
 mod stream;
 mod waiters;
+mod alarm;
 mod scope;
 mod shared;
 mod driven;

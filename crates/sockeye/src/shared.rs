@@ -78,8 +78,7 @@ impl Shared {
         subprotocol: Option<String>,
     ) -> Arc<Self> {
         let waiters = Arc::new(Waiters::default());
-        let waker = Waker::from(Arc::clone(&waiters));
-        let driver = Driver::new(transport, connection, early, waker, budget.map(Share::new));
+        let driver = Driver::new(transport, connection, early, Arc::clone(&waiters), budget.map(Share::new));
         let state = State {
             driver,
             handles: 0,

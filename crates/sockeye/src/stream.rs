@@ -10,6 +10,7 @@ mod reading;
 use core::pin::{Pin, pin};
 use core::task::{Context, Poll, Waker, ready};
 use std::io::{self, IoSlice};
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::{Buf, BytesMut};
@@ -17,14 +18,14 @@ use sockeye_proto::close::State;
 use sockeye_proto::connection::{Expired, Received};
 use sockeye_proto::{Connection, Event, LimitExceeded};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
-use tokio::time::Sleep;
 
 use crate::ahead::Ahead;
+use crate::alarm::Alarm;
 use crate::budget::Share;
 use crate::buffer;
 use crate::error::{Error, Phase, duplicate};
 use crate::transport::Transport;
-use crate::waiters::Due;
+use crate::waiters::{Due, Waiters};
 use ending::{Abandoned, Ending};
 pub(crate) use reading::Reading;
 
@@ -32,7 +33,9 @@ pub(crate) use reading::Reading;
 pub(crate) struct Driver {
     pub(crate) connection: Connection,
     transport: Transport,
-    /// What the transport and the timer wake: whoever waits, for as long as the connection lives.
+    /// What the transport and the alarm wake: whoever waits, for as long as the connection lives.
+    waiters: Arc<Waiters>,
+    /// The same.
     waker: Waker,
     /// Bytes read and not yet handed to the connection: they wait until the message before them is taken, so that its
     /// answer is not cut off by what may be wrong with them.
@@ -56,9 +59,9 @@ pub(crate) struct Driver {
     read_ended: bool,
     shutting_down: bool,
     abandoned: Abandoned,
-    timer: Option<Pin<Box<Sleep>>>,
+    alarm: Alarm,
     share: Option<Share>,
-    /// Nothing is left to do before the transport or the timer wakes.
+    /// Nothing is left to do before the transport or the alarm wakes.
     settled: bool,
     /// The latest run stopped with more to do.
     is_unfinished: bool,
@@ -105,13 +108,14 @@ impl Driver {
         transport: Transport,
         connection: Connection,
         early: &[u8],
-        waker: Waker,
+        waiters: Arc<Waiters>,
         share: Option<Share>,
     ) -> Self {
         Self {
             connection,
             transport,
-            waker,
+            waker: Waker::from(Arc::clone(&waiters)),
+            waiters,
             // Copied: hyper's buffer of 8 KiB would stay for the sake of a few bytes, or of none.
             unparsed: BytesMut::from(early),
             ahead: Ahead::default(),
@@ -125,7 +129,7 @@ impl Driver {
             read_ended: false,
             shutting_down: false,
             abandoned: Abandoned::No,
-            timer: None,
+            alarm: Alarm::default(),
             share,
             settled: false,
             is_unfinished: false,
@@ -229,7 +233,7 @@ impl Driver {
         self.has_room_again
     }
 
-    /// Whether nothing is left to do before the transport or the timer wakes.
+    /// Whether nothing is left to do before the transport or the alarm wakes.
     pub(crate) const fn is_settled(&self) -> bool {
         self.settled
     }
@@ -427,7 +431,7 @@ impl Driver {
         }
     }
 
-    /// Keeps the deadlines with one timer, which is set again only once it has fired, or would fire too late.
+    /// Keeps the deadlines with one alarm, which is set again only once it has gone off, or would go off too late.
     fn poll_timer(&mut self) -> Poll<()> {
         // A transport that can no longer be written to is closing, too, whatever the protocol says.
         let given_up =
@@ -436,21 +440,14 @@ impl Driver {
         let Some(deadline) = given_up.into_iter().chain(kept).min() else {
             return Poll::Pending;
         };
-        if let Some(timer) = &self.timer
-            && !timer.is_elapsed()
-            && timer.deadline() <= deadline.into()
-        {
+        if self.alarm.goes_off_by(deadline, &self.waiters) {
             return Poll::Pending;
         }
-        let timer = match &mut self.timer {
-            Some(timer) => {
-                timer.as_mut().reset(deadline.into());
-                timer
-            }
-            None => self.timer.insert(Box::pin(tokio::time::sleep_until(deadline.into()))),
-        };
-        ready!(timer.as_mut().poll(&mut Context::from_waker(&self.waker)));
         let now = now();
+        if now < deadline {
+            self.alarm.set(deadline, now, &self.waiters);
+            return Poll::Pending;
+        }
         if given_up.is_some_and(|deadline| deadline <= now) {
             self.end(Some(Error::Timeout(Phase::Closing)));
             return Poll::Ready(());

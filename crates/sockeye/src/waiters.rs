@@ -1,11 +1,11 @@
 //! Who waits for something on a connection, and who is woken when.
 //!
-//! The transport and the timer know one waker only, that of the [`Waiters`]. It wakes the task that drives the connection,
+//! The transport and the alarm know one waker only, that of the [`Waiters`]. It wakes the task that drives the connection,
 //! where there is one; else all who wait, as each of them makes progress for everybody. What one of them finds for
 //! another it tells with [`notify`](Waiters::notify).
 //!
 //! ```text
-//! transport, timer --wake--> Waiters --> the driving task | reader + first in line + watchers
+//! transport, alarm --wake--> Waiters --> the driving task | reader + first in line + watchers
 //!    a turn's end --notify--> Waiters --> those whose wait is over
 //! ```
 //! A connection's lock may be held while this one is taken, never the other way round; and nobody is woken under it,
@@ -25,6 +25,8 @@ pub(crate) struct Waiters {
     /// Whether there are others than the reader and the task. Places are taken under the connection's lock only, so that
     /// whoever holds that sees all of them; one that was left a moment ago may still be seen.
     has_others: AtomicBool,
+    /// The alarm has gone off.
+    has_rung: AtomicBool,
 }
 
 #[derive(Default)]
@@ -158,6 +160,22 @@ impl Waiters {
         wake(task.into_iter().chain(reader).chain(others));
     }
 
+    // --- the alarm ---
+
+    /// The time has come for something.
+    pub(crate) fn ring(self: &Arc<Self>) {
+        self.has_rung.store(true, Ordering::Relaxed);
+        self.wake_by_ref();
+    }
+
+    pub(crate) fn has_rung(&self) -> bool {
+        self.has_rung.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn hush(&self) {
+        self.has_rung.store(false, Ordering::Relaxed);
+    }
+
     /// All but those who are not the first in line.
     fn wake_all(&self) {
         let mut waiting = lock(&self.waiting);
@@ -200,7 +218,7 @@ impl Waiting {
     }
 }
 
-/// The transport or the timer has something for the connection.
+/// The transport or the alarm has something for the connection.
 impl Wake for Waiters {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();

@@ -5,6 +5,7 @@ use sockeye_proto::close::State;
 use sockeye_proto::{CloseCode, CloseReason};
 
 use super::{Driver, Reading};
+use crate::alarm::Alarm;
 use crate::closed::{Closed, ClosedBy};
 use crate::error::Error;
 use crate::transport::Transport;
@@ -151,7 +152,7 @@ impl Driver {
         ending.closed = Some(Closed::new(by, reason, clean));
         self.unflushed = false;
         self.transport = Transport::Ended;
-        self.timer = None;
+        self.alarm = Alarm::default();
         self.unparsed = BytesMut::new();
         self.changed = true;
     }
