@@ -41,7 +41,6 @@ pub mod close;
 pub mod connection;
 mod limits;
 mod error;
-mod spare;
 mod token;
 pub mod handshake;
 

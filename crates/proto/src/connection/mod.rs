@@ -24,6 +24,7 @@ mod sending;
 mod cannot_send;
 mod prepared;
 mod writer;
+mod queue;
 mod keepalive;
 mod time;
 
@@ -132,8 +133,8 @@ impl Connection {
     /// Speaks permessage-deflate from now on, as the opening handshake has agreed; `compression` says how hard to try.
     #[must_use]
     pub fn with_compression(mut self, compression: &Compression, params: Params) -> Self {
-        self.reader.inflater = Some(Inflater::new(params, self.role.peer()));
-        self.writer.deflater = Some(Deflater::new(compression, params, self.role));
+        self.reader.inflater = Some(Box::new(Inflater::new(params, self.role.peer())));
+        self.writer.deflater = Some(Box::new(Deflater::new(compression, params, self.role)));
         self
     }
 

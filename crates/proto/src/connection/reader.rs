@@ -21,7 +21,7 @@ pub(super) struct Reader {
     position: Position,
     assembler: Assembler,
     /// There once permessage-deflate is agreed on.
-    pub(super) inflater: Option<Inflater>,
+    pub(super) inflater: Option<Box<Inflater>>,
 }
 
 #[derive(Debug)]
