@@ -227,7 +227,7 @@ fn a_connection_that_has_worked_and_is_idle_again_holds_nothing() {
             frame(sender, true, Opcode::PONG, b""),
         ]
         .concat();
-        let work = measure(|| {
+        let mut work = || {
             for piece in parts.clone().chunks_mut(1_000) {
                 feed(&mut connection, piece, drop);
             }
@@ -236,7 +236,10 @@ fn a_connection_that_has_worked_and_is_idle_again_holds_nothing() {
             }
             let bytes = sent(&mut connection);
             assert!(matches!(Header::parse(&bytes), Parse::Complete(_)));
-        });
+        };
+        // What a queue is made of stays with the thread.
+        work();
+        let work = measure(work);
         assert!(!connection.has_outgoing());
         assert_eq!((work.count_current, work.bytes_current), (0, 0), "{work:?}");
     }

@@ -68,11 +68,14 @@ impl Queue {
         let (most_tail, most_chunks) = KEPT;
         chunks.clear();
         tail.clear();
-        // What was written from its beginning is room again, unless part of it is still held.
-        if tail.try_reclaim(TAIL) && tail.capacity() <= most_tail && chunks.capacity() <= most_chunks {
-            (self.chunks, self.tail) = (chunks, tail);
-            let _ = SPARE.try_with(|spare| spare.set(Some(self)));
+        // What was written from its beginning is room again.
+        if tail.try_reclaim(TAIL) && tail.capacity() <= most_tail {
+            self.tail = tail;
         }
+        if chunks.capacity() <= most_chunks {
+            self.chunks = chunks;
+        }
+        let _ = SPARE.try_with(|spare| spare.set(Some(self)));
     }
 
     pub(super) fn len(&self) -> usize {
@@ -106,6 +109,7 @@ impl Queue {
 
     /// Appends a frame whose payload is held by reference. It is masked already.
     pub(super) fn push(&mut self, header: Header, payload: Bytes) {
+        self.begin_tail();
         self.tail.extend_from_slice(&header.encode());
         self.push_tail(false);
         self.push_chunk(payload, true);
@@ -139,7 +143,8 @@ impl Queue {
     }
 
     fn push_tail(&mut self, ends_frame: bool) {
-        let tail = core::mem::take(&mut self.tail).freeze();
+        // What room is left behind it stays the tail's.
+        let tail = self.tail.split().freeze();
         self.push_chunk(tail, ends_frame);
     }
 
