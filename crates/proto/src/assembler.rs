@@ -17,6 +17,7 @@ use crate::error::Error;
 use crate::frame::{Header, Opcode, Violation};
 use crate::limits::{LimitExceeded, Limits};
 use crate::message::{Message, MessageKind};
+use crate::stock;
 use crate::text::Text;
 use crate::utf8::{InvalidUtf8, Validated, Validator};
 
@@ -90,6 +91,8 @@ const WINDOW: usize = 64 << 10;
 const FIRST: u64 = 16 << 10;
 /// Room is made for so many times what has arrived.
 const GROWTH: u64 = 16;
+/// So much of what has landed is unmasked and then checked, while it is in the cache of the processor.
+const CHUNK: usize = 64 << 10;
 
 impl Assembler {
     pub(crate) fn new() -> Self {
@@ -285,7 +288,8 @@ impl Assembler {
     #[inline]
     pub(crate) fn push(&mut self, piece: &[u8], remaining: u64) -> Result<(), Error> {
         self.check(piece)?;
-        self.grow_for(piece.len() as u64, remaining);
+        let len = piece.len() as u64;
+        self.grow_for(len, len, remaining);
         self.payload.extend_from_slice(piece);
         self.settled = self.payload.len();
         Ok(())
@@ -318,25 +322,43 @@ impl Assembler {
     pub(crate) fn landing(&mut self, remaining: u64) -> Limit<&mut BytesMut> {
         // The room that taken pieces leave over may be next to nothing.
         let least = if self.in_pieces { remaining.min(FIRST) } else { 1 };
-        self.grow_for(least, remaining);
+        self.grow_for(least, 0, remaining);
         let spare = self.payload.capacity() - self.payload.len();
         let limit = usize::try_from(remaining).map_or(spare, |remaining| remaining.min(spare));
         (&mut self.payload).limit(limit)
     }
 
-    /// What has been read into the landing, for unmasking; then it is to be [checked](Self::check_landed).
-    pub(crate) fn landed(&mut self) -> &mut [u8] {
-        &mut self.payload[self.settled..]
+    /// Whether a frame of this length may begin with a buffer of this capacity in which `arrived` bytes of it are: nothing
+    /// is held, no window bounds it, and the room is no more than would have been made.
+    pub(crate) fn adopts(&self, arrived: u64, len: u64, capacity: u64) -> bool {
+        let most = (arrived + arrived * GROWTH).min(len.saturating_mul(2));
+        self.is_whole() && !self.in_message() && self.payload.is_empty() && arrived >= FIRST && capacity <= most
     }
 
-    /// Checks what has landed.
+    /// Takes such a buffer, whose bytes have landed.
+    pub(crate) fn adopt(&mut self, buffer: BytesMut) {
+        self.payload = buffer;
+    }
+
+    /// The next of what has landed, for unmasking; then it is to be [checked](Self::check_landed). Nothing: that was all.
+    pub(crate) fn landed(&mut self) -> &mut [u8] {
+        let end = self.chunk_end();
+        &mut self.payload[self.settled..end]
+    }
+
+    /// Checks that.
     pub(crate) fn check_landed(&mut self) -> Result<(), Error> {
-        let landed = &self.payload[self.settled..];
-        self.settled = self.payload.len();
+        let end = self.chunk_end();
+        let landed = &self.payload[self.settled..end];
+        self.settled = end;
         match &mut self.kind {
             Some(Kind::Text(validator)) => validator.feed(landed).map_err(invalid_text),
             _ => Ok(()),
         }
+    }
+
+    fn chunk_end(&self) -> usize {
+        self.payload.len().min(self.settled + CHUNK)
     }
 
     /// Bytes held of the message so far.
@@ -383,21 +405,24 @@ impl Assembler {
         }
     }
 
-    /// Makes room for at least `least` more bytes of the `remaining` that the frame's header claims: for [`GROWTH`] times
-    /// what has arrived, so that a claim of 1 GB with 10 bytes behind it costs a few pages. Room that nothing has been
-    /// written to is address space, not memory; to grow in small steps would be to copy what has arrived again and again.
-    fn grow_for(&mut self, least: u64, remaining: u64) {
+    /// Makes room for at least `least` more bytes, of which `arrived` are there, of the `remaining` that the frame's header
+    /// claims: for [`GROWTH`] times what has arrived, so that a claim of 1 GB with 10 bytes behind it costs a few pages.
+    /// Room that nothing has been written to is address space, not memory; to grow in small steps would be to copy what
+    /// has arrived again and again.
+    fn grow_for(&mut self, least: u64, arrived: u64, remaining: u64) {
         let len = self.payload.len();
         if ((self.payload.capacity() - len) as u64) < least {
-            let more = (len as u64 * GROWTH).max(FIRST).min(remaining).max(least);
+            let more = (arrived + (len as u64 + arrived) * GROWTH).max(FIRST).min(remaining).max(least);
+            // A frame that is not the first is hardly the last: room for it alone would be made anew for each.
+            let more = if self.fragments > 1 { more.max(len as u64) } else { more };
             let more = usize::try_from(more).unwrap_or(usize::MAX);
             if self.payload.try_reclaim(more) {
                 return;
             }
-            let room = len.saturating_add(more);
             // `reserve` would give twice the room there was, and a message keeps what it was given.
-            let before = core::mem::replace(&mut self.payload, BytesMut::with_capacity(room));
+            let before = core::mem::replace(&mut self.payload, stock::take(len.saturating_add(more)));
             self.payload.extend_from_slice(&before);
+            stock::give_back(before);
         }
     }
 }

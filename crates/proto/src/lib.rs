@@ -41,6 +41,7 @@ pub mod close;
 pub mod connection;
 mod limits;
 mod error;
+pub mod stock;
 mod token;
 pub mod handshake;
 

@@ -13,10 +13,10 @@ use std::io::{self, IoSlice};
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::{Buf, BytesMut};
+use bytes::{Buf, BufMut, BytesMut};
 use sockeye_proto::close::State;
 use sockeye_proto::connection::{Expired, Received};
-use sockeye_proto::{Connection, Event, LimitExceeded};
+use sockeye_proto::{Connection, Event, LimitExceeded, stock};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
 use crate::ahead::Ahead;
@@ -71,8 +71,8 @@ pub(crate) struct Driver {
     has_room_again: bool,
     /// Somebody waits to send.
     is_awaited: bool,
-    /// The latest message was a large one, and the next is likely to be.
-    is_large: bool,
+    /// The length of the latest message if it was a large one, as the next is likely to be; else 0.
+    large: usize,
 }
 
 /// How the transport failed, and when.
@@ -93,10 +93,14 @@ impl Broken {
 
 /// So many reads that bring nothing the caller waits for before other tasks have their turn.
 const TURNS: usize = 32;
-/// A message of this length is large: reading the rest of it to where it stays costs a system call, and saves copying it.
+/// A message of this length is large: copying it out costs more than a buffer of its own.
 const LARGE: usize = 32 << 10;
-/// What is read of a large message before its length is known: enough to earn it the room for 64 KiB more.
-const BEGINNING: usize = 4 << 10;
+/// The most room that is made for one before anything of it has come.
+const LARGEST: usize = 1 << 20;
+/// Room beside the payload: for its header, and so that a read that does not fill it shows that nothing else is there.
+const BESIDE: usize = 1 << 10;
+/// So much is read first: whatever it turns out to be, it is not much more than any other read brings.
+const FIRST: usize = (64 << 10) + BESIDE;
 /// So many pieces go into one system call.
 const SLICES: usize = 16;
 /// As many messages as may be read ahead.
@@ -136,7 +140,7 @@ impl Driver {
             changed: false,
             has_room_again: false,
             is_awaited: false,
-            is_large: false,
+            large: 0,
         }
     }
 
@@ -357,11 +361,11 @@ impl Driver {
             }
             return Poll::Ready(());
         }
-        // Of a message that is large the beginning alone, so that the rest of it needs no copying.
-        let most = if self.is_large { BEGINNING } else { usize::MAX };
+        if self.large > 0 {
+            return self.read_large(goal);
+        }
         buffer::lend(|buffer| {
-            let most = most.min(buffer.len());
-            let mut buffer = ReadBuf::new(&mut buffer[..most]);
+            let mut buffer = ReadBuf::new(buffer);
             let mut cx = Context::from_waker(&self.waker);
             let read = ready!(Pin::new(&mut self.transport).poll_read(&mut cx, &mut buffer));
             let bytes = buffer.filled_mut();
@@ -371,6 +375,24 @@ impl Driver {
             }
             Poll::Ready(())
         })
+    }
+
+    /// Reads what is likely to be a large message into a buffer that becomes its own if it is one.
+    fn read_large(&mut self, goal: usize) -> Poll<()> {
+        let mut buffer = stock::take(self.large + BESIDE);
+        let mut cx = Context::from_waker(&self.waker);
+        let read = pin!(self.transport.read_buf(&mut (&mut buffer).limit(FIRST))).poll(&mut cx);
+        let is_ready = read.is_ready();
+        if let Poll::Ready(read) = read
+            && self.took(read)
+        {
+            let event = self.connection.adopt(&mut buffer);
+            self.take_event(event);
+            let parsed = self.receive(&mut buffer, goal);
+            self.unparsed.extend_from_slice(&buffer[parsed..]);
+        }
+        stock::give_back(buffer);
+        if is_ready { Poll::Ready(()) } else { Poll::Pending }
     }
 
     /// Whether a read brought bytes; if it did not, nothing more will come.
@@ -407,7 +429,8 @@ impl Driver {
         match event {
             None => {}
             Some(Event::Message(message)) if self.reading != Reading::Discard => {
-                self.is_large = message.len() >= LARGE;
+                let len = message.len();
+                self.large = if len < LARGE { 0 } else { len.min(LARGEST) };
                 self.ahead.push(message);
             }
             Some(event) => self.take_other(event),

@@ -196,6 +196,20 @@ impl Connection {
         self.settle(outcome)
     }
 
+    /// Takes a large message that begins where this buffer does without copying it: the buffer becomes the payload's own,
+    /// and what is behind the message is left in it. Takes nothing if there is no such message: what is in the buffer then,
+    /// as what is left, is to be [received](Self::receive).
+    ///
+    /// A buffer that is much too large for the message, or for what has arrived of it, is not taken.
+    pub fn adopt(&mut self, buffer: &mut BytesMut) -> Option<Event> {
+        if !self.state.reads() {
+            return None;
+        }
+        let outcome = self.reader.adopt(buffer, &self.limits)?;
+        self.keepalive.hear(1);
+        self.settle(outcome)
+    }
+
     /// Bytes held of a message that has not ended, or that has ended in pieces of which the last is not taken.
     #[must_use]
     pub fn held(&self) -> usize {

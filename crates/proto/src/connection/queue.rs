@@ -21,6 +21,7 @@ use bytes::{Buf, Bytes, BytesMut};
 
 use super::encode::append;
 use crate::frame::Header;
+use crate::stock;
 
 #[derive(Default)]
 pub(super) struct Queue {
@@ -205,8 +206,10 @@ impl Queue {
             bytes -= taken;
             self.chunks_len -= taken;
             self.within_frame = !(front.bytes.is_empty() && front.ends_frame);
-            if front.bytes.is_empty() {
-                self.chunks.pop_front();
+            if front.bytes.is_empty()
+                && let Some(chunk) = self.chunks.pop_front()
+            {
+                stock::reclaim(chunk.bytes);
             }
         }
         if bytes > 0 {

@@ -1,7 +1,7 @@
 //! Bytes in, events out: the inbound pipeline, step by step.
 
 use bytes::buf::Limit;
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 
 use super::{ControlPayload, Event};
 use crate::assembler::{Assembler, Incoming, Wanted};
@@ -268,15 +268,47 @@ impl Reader {
             return Ok(None);
         };
         let header = *header;
-        let before = *taken;
-        let piece = self.assembler.landed();
-        if let Some(key) = header.masking_key() {
-            mask::apply(key, before, piece);
+        loop {
+            let piece = self.assembler.landed();
+            if piece.is_empty() {
+                break;
+            }
+            if let Some(key) = header.masking_key() {
+                mask::apply(key, *taken, piece);
+            }
+            *taken += piece.len() as u64;
+            self.assembler.check_landed()?;
         }
-        *taken += piece.len() as u64;
         let is_rest = *taken == header.payload_len();
-        self.assembler.check_landed()?;
         if is_rest { self.end_data_frame(header) } else { Ok(None) }
+    }
+
+    /// Steps 1 to 6 for a large message that begins where this buffer does, and is to stay in it: what is behind it is
+    /// left. `None` if it is not such a one; nothing was taken then.
+    pub(super) fn adopt(&mut self, buffer: &mut BytesMut, limits: &Limits) -> Option<Outcome> {
+        let Position::Header { len: 0, .. } = self.position else {
+            return None;
+        };
+        let Parse::Complete(header) = Header::parse(buffer) else {
+            return None;
+        };
+        let (len, arrived) = (header.payload_len(), (buffer.len() - header.size()) as u64);
+        let plain = matches!(header.opcode(), Opcode::TEXT | Opcode::BINARY) && !header.rsv(1);
+        if !plain || !self.assembler.adopts(arrived.min(len), len, buffer.capacity() as u64) {
+            return None;
+        }
+        if let Err(error) = self.begin_frame(header, limits) {
+            return Some(Err(error));
+        }
+        buffer.advance(header.size());
+        let mut behind = BytesMut::new();
+        if arrived > len {
+            let len = usize::try_from(len).expect("less than what is in the buffer");
+            behind.extend_from_slice(&buffer[len..]);
+            buffer.truncate(len);
+        }
+        self.assembler.adopt(core::mem::replace(buffer, behind));
+        Some(self.landed())
     }
 
     pub(super) fn held(&self) -> usize {

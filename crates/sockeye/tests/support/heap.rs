@@ -8,8 +8,9 @@ use tokio::runtime::Builder;
 #[global_allocator]
 static HEAP: PeakAlloc = PeakAlloc;
 
-/// The bytes that are allocated and not freed.
+/// The bytes that are allocated and not freed, without the large buffers that this thread keeps for whoever needs one.
 pub(crate) fn held() -> isize {
+    sockeye_proto::stock::clear();
     HEAP.current_usage().cast_signed()
 }
 
