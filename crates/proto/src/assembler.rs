@@ -83,6 +83,24 @@ enum Kind {
     Binary,
 }
 
+/// A message whose payload has been judged and is yet to be held.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Judged {
+    Text(Validated),
+    Binary,
+}
+
+impl Judged {
+    /// The message, of the payload that was judged.
+    #[inline]
+    pub(crate) fn holding(self, payload: Bytes) -> Message {
+        match self {
+            Self::Text(proof) => Message::Text(Text::from_validated(payload, proof)),
+            Self::Binary => Message::Binary(payload),
+        }
+    }
+}
+
 /// For a message that limits bound and not a window: the one number that the hot path compares.
 const UNBOUNDED: usize = usize::MAX;
 /// The window for whoever takes pieces and never gave one: a read's worth.
@@ -162,6 +180,11 @@ impl Assembler {
     }
 
     // --- whole or in pieces ---
+
+    /// Whether messages are wanted whole, and their bytes judged by the limit.
+    pub(crate) const fn wants_whole(&self) -> bool {
+        matches!(self.wanted, Wanted::Whole)
+    }
 
     /// Takes note of how messages are wanted; judges the one that was begun, if that is to be whole.
     pub(crate) fn want(&mut self, wanted: Wanted, limits: &Limits) -> Result<(), Error> {
@@ -304,17 +327,16 @@ impl Assembler {
         nothing_held && within && len < self.most_held as u64 && limits.max_fragments() > 0
     }
 
-    /// Such a message, unmasked, copied out in one allocation of its size.
+    /// Judges the payload of such a message, unmasked.
     #[inline]
-    pub(crate) fn whole(kind: MessageKind, payload: &[u8]) -> Result<Message, Error> {
+    pub(crate) fn judge_whole(kind: MessageKind, payload: &[u8]) -> Result<Judged, Error> {
         match kind {
             MessageKind::Text => {
                 let mut validator = Validator::default();
                 validator.feed(payload).map_err(invalid_text)?;
-                let proof = validator.finish().map_err(invalid_text)?;
-                Ok(Message::Text(Text::from_validated(Bytes::copy_from_slice(payload), proof)))
+                validator.finish().map(Judged::Text).map_err(invalid_text)
             }
-            MessageKind::Binary => Ok(Message::Binary(Bytes::copy_from_slice(payload))),
+            MessageKind::Binary => Ok(Judged::Binary),
         }
     }
 

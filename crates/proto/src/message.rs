@@ -5,6 +5,7 @@ use core::fmt;
 use bytes::{Bytes, BytesMut};
 
 use crate::frame::Opcode;
+use crate::message_ref::MessageRef;
 use crate::text::Text;
 
 /// A message: what an application sends and receives. Only data is a message; Ping, Pong and Close are not.
@@ -103,15 +104,7 @@ impl Message {
 /// The kind, the length, and the beginning of a text.
 impl fmt::Debug for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const SHOWN: usize = 80;
-        match self {
-            Self::Text(text) if text.chars().nth(SHOWN).is_some() => {
-                let start: String = text.chars().take(SHOWN).collect();
-                write!(f, "Text({start:?}… {} bytes)", text.len())
-            }
-            Self::Text(text) => write!(f, "Text({text:?})"),
-            Self::Binary(bytes) => write!(f, "Binary({} bytes)", bytes.len()),
-        }
+        fmt::Debug::fmt(&MessageRef::from(self), f)
     }
 }
 

@@ -63,6 +63,7 @@ mod recv_stream;
 mod sender;
 mod send_stream;
 mod websocket;
+mod halves;
 #[cfg(feature = "futures")]
 mod futures;
 #[cfg(feature = "tls")]
@@ -75,6 +76,7 @@ pub use client::{Connect, connect};
 pub use closed::{Closed, ClosedBy};
 pub use driven::drive;
 pub use error::{Error, ErrorKind, Phase, TlsError};
+pub use halves::{Incoming, Outgoing};
 pub use receiver::Receiver;
 pub use recv_stream::RecvStream;
 pub use send_stream::SendStream;
@@ -84,7 +86,8 @@ pub use sockeye_proto::connection::Prepared;
 pub use sockeye_proto::deflate::Compression;
 pub use sockeye_proto::handshake::{HandshakeError, OriginPolicy, Refusal};
 pub use sockeye_proto::{
-    CloseCode, CloseReason, Error as ProtocolError, LimitExceeded, Limits, Message, MessageKind, Role, Text, Violation,
+    CloseCode, CloseReason, Error as ProtocolError, LimitExceeded, Limits, Message, MessageKind, MessageRef, Role,
+    Text, Violation,
 };
 #[cfg(feature = "tls")]
 #[doc(no_inline)]

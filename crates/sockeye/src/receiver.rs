@@ -109,13 +109,13 @@ impl Drop for Recv<'_> {
 }
 
 /// Somebody waits for a message; when that is given up, nobody has chosen how the next one will be taken.
-struct Waits<'a> {
-    handle: &'a Handle,
+pub(crate) struct Waits<'a> {
+    pub(crate) handle: &'a Handle,
 }
 
 impl Waits<'_> {
     /// The wait is over, with what it was for.
-    fn over(self) {
+    pub(crate) fn over(self) {
         core::mem::forget(self);
     }
 }

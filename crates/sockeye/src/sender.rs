@@ -67,7 +67,7 @@ pub enum TrySendError {
 
 /// How a message that was accepted leaves.
 #[derive(Clone, Copy)]
-enum Leaving {
+pub(crate) enum Leaving {
     /// By itself.
     Sent,
     /// With what follows it.
@@ -300,7 +300,7 @@ impl Sender {
     }
 
     /// Waits for room, queues, and lets it leave.
-    fn accept<Q>(&self, len: usize, queue: Q, leaving: Leaving) -> Accept<'_, Q>
+    pub(crate) fn accept<Q>(&self, len: usize, queue: Q, leaving: Leaving) -> Accept<'_, Q>
     where
         Q: FnOnce(&mut Connection) -> Result<(), CannotSend>,
     {
@@ -309,7 +309,7 @@ impl Sender {
 }
 
 /// A message that waits to be accepted. A future by hand, as an `async fn` would hold the message several times.
-struct Accept<'a, Q> {
+pub(crate) struct Accept<'a, Q> {
     sender: &'a Sender,
     len: usize,
     queue: Option<Q>,

@@ -8,7 +8,7 @@ use core::ops::{Deref, DerefMut};
 use core::task::{Context, Poll, Waker};
 use std::sync::{Arc, Weak};
 
-use sockeye_proto::Connection;
+use sockeye_proto::{Connection, Message};
 
 use crate::budget::{Budget, Share};
 use crate::error::Error;
@@ -138,6 +138,15 @@ impl Shared {
         turn.replaced = self.waiters.read(cx.waker());
         turn.state().reader_waits = true;
         turn.run(cx, 1, look)
+    }
+
+    /// The message that has been read already and can be lent: nothing else has to be done for it.
+    pub(crate) fn take_lent(&self) -> Option<Message> {
+        let mut state = lock(&self.state);
+        state.reader_waits = false;
+        let message = state.driver.take_lent();
+        state.driver.account();
+        message
     }
 
     /// Waits for something to be written, answered or ended.

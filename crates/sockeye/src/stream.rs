@@ -16,7 +16,7 @@ use std::time::Instant;
 use bytes::{Buf, BufMut, BytesMut};
 use sockeye_proto::close::State;
 use sockeye_proto::connection::{Expired, Received};
-use sockeye_proto::{Connection, Event, LimitExceeded, stock};
+use sockeye_proto::{Connection, Event, LimitExceeded, Message, stock};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
 use crate::ahead::Ahead;
@@ -73,6 +73,8 @@ pub(crate) struct Driver {
     is_awaited: bool,
     /// The length of the latest message if it was a large one, as the next is likely to be; else 0.
     large: usize,
+    /// Messages are lent: what is read stays in its buffer, which they can share.
+    lends: bool,
 }
 
 /// How the transport failed, and when.
@@ -141,6 +143,7 @@ impl Driver {
             has_room_again: false,
             is_awaited: false,
             large: 0,
+            lends: false,
         }
     }
 
@@ -344,7 +347,7 @@ impl Driver {
         }
         if self.unparsed.is_empty() {
             // An idle connection holds no buffer.
-            self.unparsed = BytesMut::new();
+            buffer::give_back(core::mem::take(&mut self.unparsed));
         }
         has_changed
     }
@@ -363,6 +366,9 @@ impl Driver {
         }
         if self.large > 0 {
             return self.read_large(goal);
+        }
+        if self.lends {
+            return self.read_to_lend();
         }
         buffer::lend(|buffer| {
             let mut buffer = ReadBuf::new(buffer);
@@ -393,6 +399,20 @@ impl Driver {
         }
         stock::give_back(buffer);
         if is_ready { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// Reads once, into a buffer that stays here until all in it is taken apart.
+    fn read_to_lend(&mut self) -> Poll<()> {
+        let mut lent = buffer::take();
+        let mut cx = Context::from_waker(&self.waker);
+        let read = pin!(self.transport.read_buf(&mut (&mut lent).limit(buffer::SIZE))).poll(&mut cx);
+        let polled = read.map(|read| self.took(read));
+        if polled == Poll::Ready(true) {
+            self.unparsed = lent;
+        } else {
+            buffer::give_back(lent);
+        }
+        polled.map(drop)
     }
 
     /// Whether a read brought bytes; if it did not, nothing more will come.
@@ -429,12 +449,18 @@ impl Driver {
         match event {
             None => {}
             Some(Event::Message(message)) if self.reading != Reading::Discard => {
-                let len = message.len();
-                self.large = if len < LARGE { 0 } else { len.min(LARGEST) };
+                self.note_size(&message);
                 self.ahead.push(message);
             }
             Some(event) => self.take_other(event),
         }
+    }
+
+    /// The next message is likely to be as large as this one.
+    #[inline]
+    fn note_size(&mut self, message: &Message) {
+        let len = message.len();
+        self.large = if len < LARGE { 0 } else { len.min(LARGEST) };
     }
 
     /// What is no message, and rare.

@@ -15,6 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use crate::budget::Budget;
 use crate::closed::Closed;
 use crate::error::Error;
+use crate::halves::{Incoming, Outgoing};
 use crate::random;
 use crate::receiver::Receiver;
 use crate::recv_stream::RecvStream;
@@ -288,6 +289,28 @@ impl WebSocket {
     #[must_use]
     pub fn split(self) -> (Sender, Receiver) {
         (self.sender, self.receiver)
+    }
+
+    /// Both directions at once, for a handler that does not keep its messages: they are [lent](Incoming::recv), and sent
+    /// without being owned, so that a small one costs no allocation. What was received and not taken is there for
+    /// [`recv`](Self::recv) when the halves are gone.
+    ///
+    /// ```
+    /// # use sockeye::{Limits, Role, WebSocket};
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), sockeye::Error> {
+    /// # let (near, far) = tokio::io::duplex(1024);
+    /// # let client = WebSocket::from_stream(near, Role::Client, Limits::default());
+    /// # let mut ws = WebSocket::from_stream(far, Role::Server, Limits::default());
+    /// # client.send("你好").await?;
+    /// # tokio::spawn(async move { client.close(sockeye::CloseCode::NORMAL, "").await });
+    /// let (mut incoming, mut outgoing) = ws.halves();
+    /// while let Some(message) = incoming.recv().await? {
+    ///     outgoing.send(message).await?;
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub fn halves(&mut self) -> (Incoming<'_>, Outgoing<'_>) {
+        (Incoming::new(&self.receiver), Outgoing::new(&self.sender))
     }
 
     #[cfg(feature = "futures")]

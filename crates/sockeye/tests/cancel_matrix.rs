@@ -185,8 +185,8 @@ async fn recv_and_recv_stream_dropped_at_any_poll_lose_nothing_and_double_nothin
     script.extend(text("end"));
     for bytes in 1..=7 {
         for times in 1..=POLLS {
-            // By recv; by recv_stream; by both in turn.
-            for way in 0..3 {
+            // By recv; by recv_stream; by both in turn; lent, by halves that are dropped each time.
+            for way in 0..4 {
                 let (mut ws, peer) = whole(bytes);
                 let peer = strict_peer(peer, script.clone());
                 let mut received: Vec<String> = Vec::new();
@@ -194,7 +194,13 @@ async fn recv_and_recv_stream_dropped_at_any_poll_lose_nothing_and_double_nothin
                     if received.len() == expected.len() {
                         break;
                     }
-                    if way == 0 || way == 2 && attempt % 2 == 0 {
+                    if way == 3 {
+                        match polled(times, ws.halves().0.recv()).await {
+                            Some(Ok(Some(message))) => received.push(message.as_text().unwrap().to_string()),
+                            Some(other) => panic!("{other:?}"),
+                            None => {}
+                        }
+                    } else if way == 0 || way == 2 && attempt % 2 == 0 {
                         match polled(times, ws.recv()).await {
                             Some(Ok(Some(message))) => received.push(message.as_text().unwrap().to_string()),
                             Some(other) => panic!("{other:?}"),
@@ -222,6 +228,36 @@ async fn recv_and_recv_stream_dropped_at_any_poll_lose_nothing_and_double_nothin
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn the_lent_recv_dropped_at_any_poll_loses_nothing_and_doubles_nothing() {
+    let expected = ["", "one", LONG, "fragments", "end"];
+    let mut script: Vec<u8> = expected[..3].iter().flat_map(|message| text(message)).collect();
+    script.extend(client_frame(false, Opcode::TEXT, b"frag"));
+    script.extend(client_frame(true, Opcode::PING, b"?"));
+    script.extend(client_frame(true, Opcode::CONTINUATION, b"ments"));
+    script.extend(text("end"));
+    for bytes in (1..=7).chain([64, 1000]) {
+        for times in 1..=POLLS {
+            let (mut ws, peer) = whole(bytes);
+            let peer = strict_peer(peer, script.clone());
+            let (mut incoming, outgoing) = ws.halves();
+            let mut received: Vec<String> = Vec::new();
+            for _ in 0..100_000 {
+                if received.len() == expected.len() {
+                    break;
+                }
+                if let Some(message) = polled(times, incoming.recv()).await {
+                    received.push(message.unwrap().unwrap().as_text().unwrap().to_string());
+                }
+            }
+            assert_eq!(received, expected, "{times} polls, {bytes} bytes");
+            drop((incoming, outgoing));
+            soon(ws.close(CloseCode::NORMAL, "")).await.unwrap();
+            assert_eq!(messages(&soon(peer).await.unwrap()), [""; 0]);
+        }
+    }
+}
+
 // --- sending ---
 
 /// What is dropped in the middle of, behind a message that fills the queue.
@@ -231,19 +267,23 @@ enum Call {
     SendPrepared,
     SendUncompressed,
     SendTimeout,
+    SendBorrowed,
     Feed,
+    FeedBorrowed,
     Flush,
     Ping,
     Closed,
 }
 
-async fn call(ws: &WebSocket, call: Call) -> Result<(), Error> {
+async fn call(ws: &mut WebSocket, call: Call) -> Result<(), Error> {
     match call {
         Call::Send => ws.send(LONG).await,
         Call::SendPrepared => ws.send_prepared(&Prepared::new(LONG.into())).await,
         Call::SendUncompressed => ws.send_uncompressed(LONG).await,
         Call::SendTimeout => ws.send_timeout(LONG, Duration::from_secs(60)).await,
+        Call::SendBorrowed => ws.halves().1.send(LONG).await,
         Call::Feed => ws.feed(LONG).await,
+        Call::FeedBorrowed => ws.halves().1.feed(LONG).await,
         Call::Flush => ws.flush().await,
         Call::Ping => ws.ping().await.map(drop),
         Call::Closed => {
@@ -253,12 +293,14 @@ async fn call(ws: &WebSocket, call: Call) -> Result<(), Error> {
     }
 }
 
-const CALLS: [Call; 8] = [
+const CALLS: [Call; 10] = [
     Call::Send,
     Call::SendPrepared,
     Call::SendUncompressed,
     Call::SendTimeout,
+    Call::SendBorrowed,
     Call::Feed,
+    Call::FeedBorrowed,
     Call::Flush,
     Call::Ping,
     Call::Closed,
@@ -275,10 +317,10 @@ async fn a_call_dropped_at_any_poll_sends_a_whole_message_or_none_and_the_stream
     for bytes in 1..=7 {
         for times in 0..=POLLS {
             for dropped in CALLS {
-                let (ws, peer) = whole(bytes);
+                let (mut ws, peer) = whole(bytes);
                 let peer = strict_peer(peer, text("from the peer"));
                 ws.send(LONG).await.unwrap();
-                let done = polled(times, call(&ws, dropped)).await;
+                let done = polled(times, call(&mut ws, dropped)).await;
                 let context = format!("{dropped:?} dropped after {times} polls of {bytes} bytes");
                 assert!(done.as_ref().is_none_or(Result::is_ok), "{context}: {done:?}");
                 go_on_and_close(&ws).await;
@@ -502,7 +544,7 @@ async fn over_a_transport_that_fails_every_call_ends_with_a_stated_error_dropped
                         Ok(()) => {}
                         Err(error) => assert!(is_stated(&error), "{context}: {error:?}"),
                     };
-                    if let Some(done) = polled(times, call(&ws, first)).await {
+                    if let Some(done) = polled(times, call(&mut ws, first)).await {
                         ends(done);
                     }
                     for _ in 0..3 {

@@ -22,6 +22,9 @@ fn main() -> io::Result<()> {
             let subscribers = Subscribers::default();
             return sockeye::serve(listener, move |ws| publish(ws, subscribers)).upgrader(upgrader).await;
         }
+        if harness::asked_for("borrowed") {
+            return sockeye::serve(listener, echo_borrowed).upgrader(upgrader).await;
+        }
         let serve = sockeye::serve(listener, echo).upgrader(upgrader);
         if harness::asked_for("tls") { serve.tls(harness::tls_config()).await } else { serve.await }
     })
@@ -30,6 +33,15 @@ fn main() -> io::Result<()> {
 async fn echo(mut ws: WebSocket) -> HandlerResult {
     while let Some(message) = ws.recv().await? {
         ws.send(message).await?;
+    }
+    Ok(())
+}
+
+/// The same by the lower door: messages are lent.
+async fn echo_borrowed(mut ws: WebSocket) -> HandlerResult {
+    let (mut incoming, mut outgoing) = ws.halves();
+    while let Some(message) = incoming.recv().await? {
+        outgoing.send(message).await?;
     }
     Ok(())
 }

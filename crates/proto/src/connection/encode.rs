@@ -6,6 +6,7 @@ use crate::frame::Header;
 use crate::mask;
 
 /// Appends a frame whose payload is small enough to be copied, and masks it there.
+#[inline]
 pub(super) fn append(buffer: &mut BytesMut, header: Header, payload: &[u8]) {
     buffer.reserve(header.size() + payload.len());
     buffer.extend_from_slice(&header.encode());

@@ -180,6 +180,36 @@ impl Connection {
         Received { consumed, event }
     }
 
+    /// Takes the next message off the bytes where it lies whole in one frame and is not compressed, without copying it:
+    /// it becomes a part of their buffer, which lives, and cannot be used again, as long as it does. This is for those who
+    /// let go of it soon.
+    ///
+    /// `None`: it is no such message, or [whole ones are not wanted](Self::want); nothing was taken, and
+    /// [`receive`](Self::receive) is to be asked.
+    ///
+    /// ```
+    /// # use sockeye_proto::{Connection, Event, Limits};
+    /// let frame = [0x81, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58];
+    /// let mut bytes = bytes::BytesMut::from(&frame[..]);
+    /// let place = bytes.as_ptr_range();
+    /// let event = Connection::server(Limits::default()).receive_shared(&mut bytes);
+    /// let Some(Event::Message(message)) = event else { panic!("it is whole") };
+    /// assert_eq!(message.as_text(), Some("Hello"));
+    /// assert!(place.contains(&message.as_bytes().as_ptr()));
+    /// assert!(bytes.is_empty());
+    /// ```
+    pub fn receive_shared(&mut self, bytes: &mut BytesMut) -> Option<Event> {
+        if !self.state.reads() || !self.reader.wants_whole() {
+            return None;
+        }
+        let (consumed, outcome) = self.reader.receive_shared(bytes, &self.limits)?;
+        self.keepalive.hear(consumed);
+        match outcome {
+            Ok(message) => Some(Event::Message(message)),
+            Err(error) => self.settle(Err(error)),
+        }
+    }
+
     /// Room to read more of the current message's payload into directly, where that is worth it: a data frame of which
     /// a lot is still to come. What is read there must be what follows on the wire.
     ///

@@ -6,6 +6,7 @@ use super::{CannotSend, Connection, ControlPayload, Prepared};
 use crate::close::State;
 use crate::frame::Opcode;
 use crate::message::{Message, MessageKind};
+use crate::message_ref::MessageRef;
 
 impl Connection {
     /// Queues a message as one frame, compressed where that was agreed on and makes it smaller. Never waits, and queues
@@ -18,6 +19,16 @@ impl Connection {
         self.may_begin()?;
         let opcode = message.opcode();
         self.writer.message(opcode, message.into_bytes());
+        Ok(())
+    }
+
+    /// [Sends](Self::send) a message that is only lent: a small one is copied straight to where it leaves from.
+    ///
+    /// # Errors
+    /// As for [`send`](Self::send).
+    pub fn send_borrowed(&mut self, message: MessageRef<'_>) -> Result<(), CannotSend> {
+        self.may_begin()?;
+        self.writer.borrowed_message(message);
         Ok(())
     }
 

@@ -13,6 +13,7 @@ use crate::close::CloseReason;
 use crate::deflate::Deflater;
 use crate::frame::{Header, Opcode};
 use crate::mask;
+use crate::message_ref::MessageRef;
 
 pub(super) struct Writer {
     /// Where masking keys come from: a client has a source, a server does not mask.
@@ -39,16 +40,35 @@ impl Writer {
 
     /// Queues a message, compressed if that was agreed on and makes it smaller.
     pub(super) fn message(&mut self, opcode: Opcode, payload: Bytes) {
-        if let Some(deflater) = &mut self.deflater
-            && deflater.wants(payload.len())
-        {
-            let mut compressed = BytesMut::new();
-            if deflater.compress(&payload, &mut compressed) {
-                let header = self.header(opcode, compressed.len()).compressed();
-                return self.data(header, compressed.freeze());
-            }
+        if self.deflater.is_none() || !self.compressed_message(opcode, &payload) {
+            self.plain_message(opcode, payload);
         }
-        self.plain_message(opcode, payload);
+    }
+
+    /// Queues a message that somebody else holds, compressed if that was agreed on and makes it smaller.
+    pub(super) fn borrowed_message(&mut self, message: MessageRef<'_>) {
+        let (opcode, payload) = (message.kind().opcode(), message.as_bytes());
+        if self.deflater.is_some() && self.compressed_message(opcode, payload) {
+            return;
+        }
+        if payload.len() <= COPIED {
+            return self.small(self.header(opcode, payload.len()), payload);
+        }
+        self.plain_message(opcode, message.to_message().into_bytes());
+    }
+
+    /// Queues a message compressed. Whether that was agreed on and has made it smaller; if not, nothing was queued.
+    fn compressed_message(&mut self, opcode: Opcode, payload: &[u8]) -> bool {
+        let Some(deflater) = self.deflater.as_mut().filter(|deflater| deflater.wants(payload.len())) else {
+            return false;
+        };
+        let mut compressed = BytesMut::new();
+        let is_smaller = deflater.compress(payload, &mut compressed);
+        if is_smaller {
+            let header = self.header(opcode, compressed.len()).compressed();
+            self.data(header, compressed.freeze());
+        }
+        is_smaller
     }
 
     /// Queues a message as it is.
@@ -89,11 +109,11 @@ impl Writer {
 
     /// Queues a data frame.
     fn data(&mut self, header: Header, payload: Bytes) {
+        if payload.len() <= COPIED {
+            return self.small(header, &payload);
+        }
         self.accepted += (header.size() + payload.len()) as u64;
         self.place_before_data();
-        if payload.len() <= COPIED {
-            return self.queue().append(header, &payload);
-        }
         let payload = match header.masking_key() {
             None => payload,
             Some(key) => {
@@ -104,6 +124,13 @@ impl Writer {
             }
         };
         self.queue().push(header, payload);
+    }
+
+    /// Queues a data frame whose payload is small enough to be copied.
+    fn small(&mut self, header: Header, payload: &[u8]) {
+        self.accepted += (header.size() + payload.len()) as u64;
+        self.place_before_data();
+        self.queue().append(header, payload);
     }
 
     /// Pings and Pongs that wait for the next end of a frame.

@@ -1,11 +1,12 @@
 //! How messages are taken: whole, in pieces, or not at all; and how far is read ahead of that.
 
-use bytes::Bytes;
-use sockeye_proto::Message;
+use bytes::{Bytes, BytesMut};
 use sockeye_proto::connection::{Incoming, Received, Wanted};
+use sockeye_proto::{Event, Message};
 
 use super::Driver;
 use crate::ahead::{Ahead, READ_AHEAD};
+use crate::buffer;
 use crate::error::Error;
 
 /// How the next message will be taken.
@@ -57,6 +58,41 @@ impl Driver {
                 return self.has_ended().then(|| Err(self.ended().err().unwrap_or(Error::Aborted)));
             }
         }
+    }
+
+    /// The next message, if it lies whole in what has been read; it shares that buffer.
+    #[inline]
+    pub(crate) fn take_lent(&mut self) -> Option<Message> {
+        let is_next = self.ahead.is_empty() && matches!(self.reading, Reading::Nobody | Reading::Whole);
+        if self.unparsed.is_empty() || !is_next { None } else { self.lend_next() }
+    }
+
+    fn lend_next(&mut self) -> Option<Message> {
+        let event = self.connection.receive_shared(&mut self.unparsed)?;
+        let Event::Message(message) = event else {
+            self.take_event(Some(event));
+            return None;
+        };
+        if self.unparsed.is_empty() {
+            // The message holds the buffer.
+            self.unparsed = BytesMut::new();
+        }
+        self.note_size(&message);
+        self.reading = Reading::Nobody;
+        self.settled = false;
+        Some(message)
+    }
+
+    /// Messages are lent from now on.
+    pub(crate) const fn lend(&mut self) {
+        self.lends = true;
+    }
+
+    /// Messages are lent no more: what is left in the buffer is copied, so that the thread has it again.
+    pub(crate) fn lend_no_more(&mut self) {
+        self.lends = false;
+        let rest = BytesMut::from(&self.unparsed[..]);
+        buffer::give_back(core::mem::replace(&mut self.unparsed, rest));
     }
 
     /// How many messages wait to be taken.
