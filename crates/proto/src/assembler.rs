@@ -16,6 +16,7 @@ use crate::deflate::{Inflater, Input, room};
 use crate::error::Error;
 use crate::frame::{Header, Opcode, Violation};
 use crate::limits::{LimitExceeded, Limits};
+use crate::mask::{self, MaskingKey};
 use crate::message::{Message, MessageKind};
 use crate::stock;
 use crate::text::Text;
@@ -109,9 +110,6 @@ const WINDOW: usize = 64 << 10;
 const FIRST: u64 = 16 << 10;
 /// Room is made for so many times what has arrived.
 const GROWTH: u64 = 16;
-/// So much of what has landed is unmasked and then checked, while it is in the cache of the processor.
-const CHUNK: usize = 64 << 10;
-
 impl Assembler {
     pub(crate) fn new() -> Self {
         Self {
@@ -288,10 +286,11 @@ impl Assembler {
     ) -> Result<(usize, bool), Error> {
         let mut input = if last { Input::resumed(piece, self.tail_taken) } else { Input::part(piece) };
         let done = inflater.inflate_within(&mut input, self.room(), |inflated| {
-            if self.in_pieces {
-                return self.push(inflated, self.room() as u64);
-            }
             self.check(inflated)?;
+            if self.in_pieces {
+                self.append(inflated, self.room() as u64);
+                return Ok(());
+            }
             // It may still end as a message that is held for long.
             room::append(&mut self.payload, inflated, self.most_held);
             Ok(())
@@ -307,15 +306,20 @@ impl Assembler {
         Ok((piece.len() - input.piece_len(), done))
     }
 
-    /// Takes the next piece of payload, unmasked.
+    /// Takes the next piece of payload; `key` is how its first byte and those after it are masked.
     #[inline]
-    pub(crate) fn push(&mut self, piece: &[u8], remaining: u64) -> Result<(), Error> {
-        self.check(piece)?;
+    pub(crate) fn push(&mut self, key: Option<MaskingKey>, piece: &mut [u8], remaining: u64) -> Result<(), Error> {
+        unmask_and_check(self.kind.as_mut(), key, piece)?;
+        self.append(piece, remaining);
+        Ok(())
+    }
+
+    #[inline]
+    fn append(&mut self, piece: &[u8], remaining: u64) {
         let len = piece.len() as u64;
         self.grow_for(len, len, remaining);
         self.payload.extend_from_slice(piece);
         self.settled = self.payload.len();
-        Ok(())
     }
 
     /// Whether a message of this length that is all there in one frame can be handed out as it is: nothing is left of
@@ -327,16 +331,19 @@ impl Assembler {
         nothing_held && within && len < self.most_held as u64 && limits.max_fragments() > 0
     }
 
-    /// Judges the payload of such a message, unmasked.
+    /// Unmasks and judges the payload of such a message.
     #[inline]
-    pub(crate) fn judge_whole(kind: MessageKind, payload: &[u8]) -> Result<Judged, Error> {
+    pub(crate) fn judge_whole(kind: MessageKind, key: Option<MaskingKey>, payload: &mut [u8]) -> Result<Judged, Error> {
         match kind {
             MessageKind::Text => {
                 let mut validator = Validator::default();
-                validator.feed(payload).map_err(invalid_text)?;
+                take_text(&mut validator, key, payload)?;
                 validator.finish().map(Judged::Text).map_err(invalid_text)
             }
-            MessageKind::Binary => Ok(Judged::Binary),
+            MessageKind::Binary => {
+                take_binary(key, payload);
+                Ok(Judged::Binary)
+            }
         }
     }
 
@@ -362,25 +369,13 @@ impl Assembler {
         self.payload = buffer;
     }
 
-    /// The next of what has landed, for unmasking; then it is to be [checked](Self::check_landed). Nothing: that was all.
-    pub(crate) fn landed(&mut self) -> &mut [u8] {
-        let end = self.chunk_end();
-        &mut self.payload[self.settled..end]
-    }
-
-    /// Checks that.
-    pub(crate) fn check_landed(&mut self) -> Result<(), Error> {
-        let end = self.chunk_end();
-        let landed = &self.payload[self.settled..end];
-        self.settled = end;
-        match &mut self.kind {
-            Some(Kind::Text(validator)) => validator.feed(landed).map_err(invalid_text),
-            _ => Ok(()),
-        }
-    }
-
-    fn chunk_end(&self) -> usize {
-        self.payload.len().min(self.settled + CHUNK)
+    /// Takes what has been read into the landing, masked like the next [piece](Self::push); says how much that was.
+    pub(crate) fn landed(&mut self, key: Option<MaskingKey>) -> (usize, Result<(), Error>) {
+        let landed = &mut self.payload[self.settled..];
+        let outcome = unmask_and_check(self.kind.as_mut(), key, landed);
+        let len = landed.len();
+        self.settled = self.payload.len();
+        (len, outcome)
     }
 
     /// Bytes held of the message so far.
@@ -446,6 +441,32 @@ impl Assembler {
             self.payload.extend_from_slice(&before);
             stock::give_back(before);
         }
+    }
+}
+
+/// Steps 3 and 5 for the next piece of a payload, where it lies.
+#[inline]
+fn unmask_and_check(kind: Option<&mut Kind>, key: Option<MaskingKey>, piece: &mut [u8]) -> Result<(), Error> {
+    if let Some(Kind::Text(validator)) = kind {
+        return take_text(validator, key, piece);
+    }
+    take_binary(key, piece);
+    Ok(())
+}
+
+#[inline]
+fn take_text(validator: &mut Validator, key: Option<MaskingKey>, piece: &mut [u8]) -> Result<(), Error> {
+    match key {
+        Some(key) => validator.feed_masked(key, 0, piece),
+        None => validator.feed(piece),
+    }
+    .map_err(invalid_text)
+}
+
+#[inline]
+fn take_binary(key: Option<MaskingKey>, piece: &mut [u8]) {
+    if let Some(key) = key {
+        mask::apply(key, 0, piece);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Text that is known to be UTF-8 and is shared like [`Bytes`].
 //!
-//! The second of the crate's two doors to `unsafe`: the bytes of a text message were checked piece by piece on their way
+//! One of the crate's three doors to `unsafe`: the bytes of a text message were checked piece by piece on their way
 //! in, and to check them again each time they are looked at as a `str` would cost more than receiving them did.
 #![expect(unsafe_code, reason = "one from_utf8_unchecked, on bytes every constructor has checked")]
 
@@ -9,7 +9,7 @@ use core::ops::Deref;
 
 use bytes::Bytes;
 
-use crate::utf8::{InvalidUtf8, Validated};
+use crate::utf8::{InvalidUtf8, Validated, Validator};
 
 /// A text: derefs to `str`, is cloned without copying.
 ///
@@ -44,8 +44,9 @@ impl Text {
     /// # Errors
     /// When they are not.
     pub fn from_utf8(bytes: Bytes) -> Result<Self, InvalidUtf8> {
-        simdutf8::basic::from_utf8(&bytes).map_err(|_| InvalidUtf8)?;
-        Ok(Self { bytes })
+        let mut validator = Validator::default();
+        validator.feed(&bytes)?;
+        Ok(Self::from_validated(bytes, validator.finish()?))
     }
 
     /// The text whose bytes a validator has just seen, in order and to the end.

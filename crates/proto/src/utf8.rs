@@ -1,6 +1,11 @@
 //! UTF-8 that arrives in pieces (RFC 6455 §8.1): a character may be split over reads and frames at any byte, and bad
 //! text is noticed at the first byte that no good text can have, not when the message ends.
 
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
+use crate::mask::{self, MaskingKey};
+
 /// The bytes handed in so far cannot be the beginning of any UTF-8 text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -63,15 +68,74 @@ impl Validator {
     /// At the first byte that no valid text can have after those before it. The validator is of no more use then.
     #[inline]
     pub fn feed(&mut self, piece: &[u8]) -> Result<(), InvalidUtf8> {
-        self.len += piece.len();
-        let piece = if self.held == 0 { piece } else { self.feed_held(piece)? };
-        // A piece mostly ends with a character. Where it does not, what began last is held back, up to 3 bytes.
-        let (whole, start) = piece.split_at(piece.len() - unfinished(piece));
-        simdutf8::basic::from_utf8(whole).map_err(|_| InvalidUtf8)?;
-        if !start.is_empty() {
-            self.hold(start)?;
+        self.feed_judged_by(is_good, piece)
+    }
+
+    #[inline]
+    fn feed_judged_by(&mut self, is_good: impl Fn(&[u8], usize) -> bool, piece: &[u8]) -> Result<(), InvalidUtf8> {
+        // What is short is mostly ASCII, and has been looked through before wide registers are ready to begin.
+        if self.held == 0 && piece.len() < 64 && piece.is_ascii() {
+            self.len += piece.len();
+            return Ok(());
         }
-        Ok(())
+        self.feed_characters_judged_by(is_good, piece)
+    }
+
+    fn feed_characters_judged_by(
+        &mut self,
+        is_good: impl Fn(&[u8], usize) -> bool,
+        piece: &[u8],
+    ) -> Result<(), InvalidUtf8> {
+        self.len += piece.len();
+        let (head, rest) = piece.split_at(self.lacking().min(piece.len()));
+        self.feed_held(head)?;
+        let unfinished = unfinished(rest);
+        if is_good(rest, unfinished) { self.hold_last(rest, unfinished) } else { Err(InvalidUtf8) }
+    }
+
+    /// Unmasks the next piece in place, as [`mask::apply`] does, and takes it: for less than the two cost one by one.
+    ///
+    /// ```
+    /// use sockeye_proto::mask::MaskingKey;
+    /// use sockeye_proto::utf8::Validator;
+    ///
+    /// let key = MaskingKey::new([0x37, 0xfa, 0x21, 0x3d]); // the example of RFC 6455 §5.7
+    /// let mut payload = [0x7f, 0x9f, 0x4d, 0x51, 0x58];
+    /// let mut validator = Validator::default();
+    /// validator.feed_masked(key, 0, &mut payload)?;
+    /// assert_eq!(&payload, b"Hello");
+    /// # Ok::<(), sockeye_proto::utf8::InvalidUtf8>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As of [`feed`](Self::feed). How much of the piece has been unmasked is then not said.
+    #[inline]
+    pub fn feed_masked(&mut self, key: MaskingKey, offset: u64, piece: &mut [u8]) -> Result<(), InvalidUtf8> {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(avx512) = x86::Avx512::detect() {
+            self.len += piece.len();
+            let (head, rest) = piece.split_at_mut(self.lacking().min(piece.len()));
+            mask::apply(key, offset, head);
+            self.feed_held(head)?;
+            let good = avx512.unmask_and_check(key.rotated(offset).rotated(head.len() as u64), rest);
+            return if good { self.hold_last(rest, unfinished(rest)) } else { Err(InvalidUtf8) };
+        }
+        self.feed_masked_in_two_passes(key, offset, piece)
+    }
+
+    /// For where there is no AVX-512. So much is unmasked and then checked that the second pass finds it in the nearest
+    /// cache.
+    #[inline]
+    fn feed_masked_in_two_passes(&mut self, key: MaskingKey, offset: u64, piece: &mut [u8]) -> Result<(), InvalidUtf8> {
+        const LAP: usize = 16 << 10;
+        let (laps, rest) = piece.as_chunks_mut::<LAP>();
+        for lap in laps {
+            // Each begins with the same byte of the key, as a lap is many times its length.
+            mask::apply(key, offset, lap);
+            self.feed_judged_by(is_good_by_simdutf8, lap)?;
+        }
+        mask::apply(key, offset, rest);
+        self.feed_judged_by(is_good_by_simdutf8, rest)
     }
 
     /// Ends the text.
@@ -88,15 +152,25 @@ impl Validator {
         self.held
     }
 
-    /// Gives the character that is held the bytes it still needs, as far as they have come; returns what follows it.
-    fn feed_held<'a>(&mut self, mut piece: &'a [u8]) -> Result<&'a [u8], InvalidUtf8> {
-        while let Some((&byte, rest)) = piece.split_first().filter(|_| self.held > 0) {
+    /// How many bytes the character lacks that is held.
+    fn lacking(&self) -> usize {
+        if self.held == 0 { 0 } else { width(self.start[0]) - self.held }
+    }
+
+    /// Gives the character that is held bytes that it lacks.
+    fn feed_held(&mut self, bytes: &[u8]) -> Result<(), InvalidUtf8> {
+        for &byte in bytes {
             let mut character = self.start;
             character[self.held] = byte;
             self.hold(&character[..=self.held])?;
-            piece = rest;
         }
-        Ok(piece)
+        Ok(())
+    }
+
+    /// A piece mostly ends with a character. Where it does not, what began last is held back, up to 3 bytes.
+    #[inline]
+    fn hold_last(&mut self, piece: &[u8], unfinished: usize) -> Result<(), InvalidUtf8> {
+        if unfinished == 0 { Ok(()) } else { self.hold(&piece[piece.len() - unfinished..]) }
     }
 
     /// Holds the beginning of one character, or nothing if it is whole.
@@ -112,25 +186,68 @@ impl Validator {
     }
 }
 
+/// Whether a text is good that begins with a character, but for one of which its end has only so many bytes.
+#[inline]
+fn is_good(text: &[u8], unfinished: usize) -> bool {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(avx512) = x86::Avx512::detect() {
+        return avx512.check(text);
+    }
+    is_good_by_simdutf8(text, unfinished)
+}
+
+#[inline]
+fn is_good_by_simdutf8(text: &[u8], unfinished: usize) -> bool {
+    simdutf8::basic::from_utf8(&text[..text.len() - unfinished]).is_ok()
+}
+
+/// How many bytes a character has that begins with this one.
+const fn width(lead: u8) -> usize {
+    match lead {
+        0x00..=0xBF => 1,
+        0xC0..=0xDF => 2,
+        0xE0..=0xEF => 3,
+        0xF0..=0xFF => 4,
+    }
+}
+
 /// How many bytes at the end of a piece began a character of more bytes than are there.
 fn unfinished(piece: &[u8]) -> usize {
-    for (back, &byte) in piece.iter().rev().take(3).enumerate() {
-        let needs = match byte {
-            0x00..=0x7F => return 0,
-            0x80..=0xBF => continue,
-            0xC0..=0xDF => 2,
-            0xE0..=0xEF => 3,
-            0xF0..=0xFF => 4,
-        };
-        return if back + 1 < needs { back + 1 } else { 0 };
-    }
-    0
+    let last = piece.iter().rev().take(3).enumerate();
+    let lead = last.map(|(back, &byte)| (back + 1, byte)).find(|(_, byte)| !(0x80..=0xBF).contains(byte));
+    lead.filter(|&(there, byte)| there < width(byte)).map_or(0, |(there, _)| there)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    /// Zeros under it are bad text: behind a text's end, where nobody is to look.
+    const KEY: MaskingKey = MaskingKey::new([0xF5, 0x80, 0xED, 0xA0]);
+
+    type Feed = fn(&mut Validator, &[u8]) -> Result<(), InvalidUtf8>;
+
+    /// Read and unmasked, by the widest registers there are and without them: each is to meet the same verdicts.
+    const WAYS: [Feed; 4] = [
+        |validator, piece| validator.feed(piece),
+        |validator, piece| validator.feed_judged_by(is_good_by_simdutf8, piece),
+        |validator, piece| masked(piece, |key, offset, piece| validator.feed_masked(key, offset, piece)),
+        |validator, piece| masked(piece, |key, offset, piece| validator.feed_masked_in_two_passes(key, offset, piece)),
+    ];
+
+    /// Feeds a piece masked, and looks whether it was unmasked.
+    fn masked(
+        piece: &[u8],
+        feed: impl FnOnce(MaskingKey, u64, &mut [u8]) -> Result<(), InvalidUtf8>,
+    ) -> Result<(), InvalidUtf8> {
+        const OFFSET: u64 = 7;
+        let mut bytes = piece.to_vec();
+        mask::apply(KEY, OFFSET, &mut bytes);
+        feed(KEY, OFFSET, &mut bytes)?;
+        assert_eq!(bytes, piece);
+        Ok(())
+    }
 
     /// The byte at which text fed byte by byte is refused, if it is.
     fn refused_at(bytes: &[u8]) -> Option<usize> {
@@ -140,7 +257,11 @@ mod tests {
 
     /// The same by `std`: the first length whose prefix is bad and not merely unfinished.
     fn refused_at_by_std(bytes: &[u8]) -> Option<usize> {
-        (0..bytes.len()).find(|&i| core::str::from_utf8(&bytes[..=i]).is_err_and(|error| error.error_len().is_some()))
+        (0..bytes.len()).find(|&i| refused_by_std(&bytes[..=i]))
+    }
+
+    fn refused_by_std(bytes: &[u8]) -> bool {
+        core::str::from_utf8(bytes).is_err_and(|error| error.error_len().is_some())
     }
 
     /// Fed whole, in every two pieces and byte by byte, a string meets `std`'s verdict.
@@ -154,6 +275,26 @@ mod tests {
         }
         assert_eq!(refused_at(bytes), refused_at_by_std(bytes), "{bytes:02x?}");
     }
+
+    /// As part of a longer text and as its end, across the bounds of 64 and 256 bytes and before them, a string meets
+    /// `std`'s verdict.
+    fn agrees_with_std_around(places: &[usize], ways: &[Feed], string: &[u8]) {
+        let mut text = [b'x'; 256 + 64 + 256];
+        for &place in places {
+            let end = place + string.len();
+            text[place..end].copy_from_slice(string);
+            for text in [&text[..end], &text[..end + 1], &text[..]] {
+                for feed in ways {
+                    let refused = feed(&mut Validator::default(), text).is_err();
+                    assert_eq!(refused, refused_by_std(text), "{string:02x?} at {place} of {}", text.len());
+                }
+            }
+            text[place..end].fill(b'x');
+        }
+    }
+
+    /// Third and fourth bytes of characters, and others.
+    const EDGES: [u8; 12] = [0x00, 0x7F, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF, 0xC0, 0xE4, 0xF0, 0xFF];
 
     #[test]
     fn all_strings_of_one_two_and_three_bytes_agree_with_std() {
@@ -173,12 +314,36 @@ mod tests {
 
     #[test]
     fn all_leads_of_four_bytes_agree_with_std() {
-        let edges = [0x00, 0x7F, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF, 0xC0, 0xE4, 0xF0, 0xFF];
         for a in 0xE0..=255 {
             for b in 0..=255 {
-                for c in edges {
-                    for d in edges {
+                for c in EDGES {
+                    for d in EDGES {
                         agrees_with_std(&[a, b, c, d]);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn all_strings_of_one_and_two_bytes_agree_with_std_at_the_bounds_of_blocks() {
+        const PLACES: [usize; 10] = [0, 61, 62, 63, 64, 127, 254, 255, 256, 319];
+        for a in 0..=255 {
+            agrees_with_std_around(&PLACES, &WAYS, &[a]);
+            for b in 0..=255 {
+                agrees_with_std_around(&PLACES, &WAYS, &[a, b]);
+            }
+        }
+    }
+
+    #[test]
+    fn all_leads_of_three_and_four_bytes_agree_with_std_at_the_bounds_of_blocks() {
+        for a in 0xE0..=255 {
+            for b in 0..=255 {
+                for c in EDGES {
+                    agrees_with_std_around(&[0, 61, 62, 63, 253, 254, 255], &WAYS, &[a, b, c]);
+                    for d in EDGES {
+                        agrees_with_std_around(&[61, 254, 319], &[Validator::feed], &[a, b, c, d]);
                     }
                 }
             }
@@ -188,16 +353,20 @@ mod tests {
     proptest! {
         #[test]
         fn text_cut_anywhere_is_valid_and_broken_text_is_refused_where_std_refuses_it(
-            text in ".{0,200}", cuts in proptest::collection::vec(0usize..64, 0..20), flip in any::<(usize, u8)>(),
+            words in proptest::collection::vec(prop_oneof![".{0,200}", "[a-z]{300}"], 0..4),
+            cuts in proptest::collection::vec(0usize..400, 0..20),
+            way in proptest::sample::select(&WAYS),
+            flip in any::<(usize, u8)>(),
         ) {
+            let text = words.concat();
             let mut validator = Validator::default();
             let mut rest = text.as_bytes();
-            for cut in cuts {
+            for &cut in &cuts {
                 let (piece, after) = rest.split_at(cut.min(rest.len()));
-                prop_assert!(validator.feed(piece).is_ok());
+                prop_assert!(way(&mut validator, piece).is_ok());
                 rest = after;
             }
-            prop_assert!(validator.feed(rest).is_ok());
+            prop_assert!(way(&mut validator, rest).is_ok());
             prop_assert_eq!(validator.finish().map(Validated::len), Ok(text.len()));
 
             let mut broken = text.into_bytes();
@@ -205,9 +374,18 @@ mod tests {
                 let at = flip.0 % broken.len();
                 broken[at] = flip.1;
             }
-            prop_assert_eq!(refused_at(&broken), refused_at_by_std(&broken));
             let mut validator = Validator::default();
-            prop_assert_eq!(validator.feed(&broken).is_err(), refused_at(&broken).is_some());
+            let mut fed = 0;
+            for cut in cuts {
+                let end = (fed + cut).min(broken.len());
+                let refused = way(&mut validator, &broken[fed..end]).is_err();
+                prop_assert_eq!(refused, refused_by_std(&broken[..end]));
+                if refused {
+                    return Ok(());
+                }
+                fed = end;
+            }
+            prop_assert_eq!(way(&mut validator, &broken[fed..]).is_err(), refused_by_std(&broken));
         }
     }
 }

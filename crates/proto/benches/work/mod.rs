@@ -18,7 +18,7 @@ use sockeye_proto::{Connection, Event, Limits, Message, Role};
 use support::{KEY, facing, frame};
 
 /// The most a read gives, in bytes.
-const READ: usize = 64 << 10;
+pub(crate) const READ: usize = 64 << 10;
 /// So many frames are gathered before they are written.
 const BATCH: usize = 16;
 
@@ -180,35 +180,49 @@ impl Area {
     }
 }
 
-/// Unmasks and checks a text in pieces of a read's size, as a connection does with what it receives.
-pub(crate) fn unmask_and_check(len: usize) -> Work {
+/// Unmasks and checks texts in pieces of so many bytes at most, as a connection does with what it receives.
+pub(crate) fn unmask_and_check(text: &str, read: usize) -> Work {
     // Under this key unmasking leaves the text as it is, and can be done again; it takes as long as under any other.
     let key = MaskingKey::ZERO;
-    let mut text = mixed(len).into_bytes();
-    Work::new(len, move || {
-        let mut validator = Validator::default();
-        let mut offset = 0;
-        for piece in text.chunks_mut(READ) {
-            mask::apply(black_box(key), offset, piece);
-            validator.feed(black_box(piece)).expect("text");
-            offset += piece.len() as u64;
+    let Area { pieces, rounds } = Area::of(text.len());
+    let (len, mut texts) = (text.len(), text.repeat(pieces).into_bytes());
+    Work::new(rounds * texts.len(), move || {
+        for _ in 0..rounds {
+            for text in texts.chunks_exact_mut(len) {
+                let mut validator = Validator::default();
+                let mut offset = 0;
+                for piece in text.chunks_mut(read) {
+                    validator.feed_masked(black_box(key), offset, black_box(piece)).expect("text");
+                    offset += piece.len() as u64;
+                }
+                black_box(validator.finish().expect("text"));
+            }
         }
-        black_box(validator.finish().expect("text"));
     })
 }
 
-/// Checks a text at once, as a measure for [`unmask_and_check`].
-pub(crate) fn simdutf8_alone(len: usize) -> Work {
-    let text = mixed(len);
-    Work::new(len, move || {
-        black_box(simdutf8::basic::from_utf8(black_box(text.as_bytes())).expect("text"));
+/// Checks texts one by one, as a measure for [`unmask_and_check`].
+pub(crate) fn simdutf8_alone(text: &str) -> Work {
+    let Area { pieces, rounds } = Area::of(text.len());
+    let (len, texts) = (text.len(), text.repeat(pieces).into_bytes());
+    Work::new(rounds * texts.len(), move || {
+        for _ in 0..rounds {
+            for text in texts.chunks_exact(len) {
+                black_box(simdutf8::basic::from_utf8(black_box(text)).expect("text"));
+            }
+        }
     })
 }
 
 /// A text of so many bytes, half of them ASCII, half Chinese.
 pub(crate) fn mixed(len: usize) -> String {
+    text_of(&["follow the bytes ", "每个字节", "from socket to ", "字节的路径"], len)
+}
+
+/// A text of so many bytes, of these pieces again and again.
+pub(crate) fn text_of(pieces: &[&str], len: usize) -> String {
     let mut text = String::new();
-    for piece in ["follow the bytes ", "每个字节", "from socket to ", "字节的路径"].iter().cycle() {
+    for piece in pieces.iter().cycle() {
         for character in piece.chars() {
             if text.len() + character.len_utf8() > len {
                 text.extend(core::iter::repeat_n('.', len - text.len()));

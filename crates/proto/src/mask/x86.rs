@@ -1,6 +1,6 @@
 //! The masking loop, compiled for wider registers than every x86-64 processor has.
 //!
-//! One of the crate's two doors to `unsafe`: calling a function that is compiled for AVX2 or AVX-512 is sound only where
+//! One of the crate's three doors to `unsafe`: calling a function that is compiled for AVX2 or AVX-512 is sound only where
 //! the processor has it, and the dispatch below has just asked. The loop itself is the safe one next door; the compiler
 //! makes 32- or 64-byte steps of it.
 #![expect(unsafe_code, reason = "target_feature functions, called after detection")]
