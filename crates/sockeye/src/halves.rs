@@ -52,7 +52,7 @@ impl<'ws> Incoming<'ws> {
     /// Dropping the future loses nothing but the message that was lent before.
     pub async fn recv(&mut self) -> Result<Option<MessageRef<'_>>, Error> {
         self.give_back();
-        self.message = self.handle.take_lent();
+        self.message = self.handle.take_read();
         if self.message.is_none() {
             let waits = Waits { handle: self.handle };
             let received = poll_fn(|cx| self.handle.poll_lent(cx)).await;
@@ -83,7 +83,7 @@ impl Handle {
         self.poll_read(cx, Reading::Whole, |driver| {
             let message = match driver.take_message() {
                 Some(message) => message,
-                None => Ok(Some(driver.take_lent()?)),
+                None => Ok(Some(driver.take_read()?)),
             };
             driver.read_as(Reading::Nobody);
             Some(message)

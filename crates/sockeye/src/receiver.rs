@@ -75,6 +75,9 @@ impl Receiver {
 
 impl Shared {
     pub(crate) fn poll_recv(self: &Arc<Self>, cx: &Context<'_>) -> Poll<Result<Option<Message>, Error>> {
+        if let Some(message) = self.take_read() {
+            return Poll::Ready(Ok(Some(message)));
+        }
         self.poll_read(cx, Reading::Whole, |driver| {
             let message = driver.take_message()?;
             driver.read_as(Reading::Nobody);

@@ -140,11 +140,11 @@ impl Shared {
         turn.run(cx, 1, look)
     }
 
-    /// The message that has been read already and can be lent: nothing else has to be done for it.
-    pub(crate) fn take_lent(&self) -> Option<Message> {
+    /// The next message, if it has been read already and nothing else has to be done for it: no turn has to be taken.
+    pub(crate) fn take_read(&self) -> Option<Message> {
         let mut state = lock(&self.state);
         state.reader_waits = false;
-        let message = state.driver.take_lent();
+        let message = state.driver.take_read();
         state.driver.account();
         message
     }

@@ -199,7 +199,7 @@ impl Connection {
     /// assert!(bytes.is_empty());
     /// ```
     pub fn receive_shared(&mut self, bytes: &mut BytesMut) -> Option<Event> {
-        if !self.state.reads() || !self.reader.wants_whole() {
+        if !self.state.reads() || !self.wants_whole() {
             return None;
         }
         let (consumed, outcome) = self.reader.receive_shared(bytes, &self.limits)?;

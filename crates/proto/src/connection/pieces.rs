@@ -33,6 +33,12 @@ impl Connection {
         if self.state.reads() { self.settle(outcome) } else { None }
     }
 
+    /// Whether messages are [wanted](Self::want) whole.
+    #[must_use]
+    pub const fn wants_whole(&self) -> bool {
+        self.reader.wants_whole()
+    }
+
     /// The message that has begun and has not ended, if there is one.
     #[must_use]
     pub fn incoming(&self) -> Option<Incoming> {

@@ -1,6 +1,6 @@
 //! How messages are taken: whole, in pieces, or not at all; and how far is read ahead of that.
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use sockeye_proto::connection::{Incoming, Received, Wanted};
 use sockeye_proto::{Event, Message};
 
@@ -60,21 +60,27 @@ impl Driver {
         }
     }
 
-    /// The next message, if it lies whole in what has been read; it shares that buffer.
+    /// The next message, if it is there in what has been read and nothing else has to be done for it. Where messages are lent
+    /// it shares that buffer.
     #[inline]
-    pub(crate) fn take_lent(&mut self) -> Option<Message> {
+    pub(crate) fn take_read(&mut self) -> Option<Message> {
         let is_next = self.ahead.is_empty() && matches!(self.reading, Reading::Nobody | Reading::Whole);
-        if self.unparsed.is_empty() || !is_next { None } else { self.lend_next() }
-    }
-
-    fn lend_next(&mut self) -> Option<Message> {
-        let event = self.connection.receive_shared(&mut self.unparsed)?;
+        if self.unparsed.is_empty() || !is_next || !self.connection.wants_whole() {
+            return None;
+        }
+        let event = if self.lends {
+            self.connection.receive_shared(&mut self.unparsed)?
+        } else {
+            let Received { consumed, event, .. } = self.connection.receive(&mut self.unparsed);
+            self.unparsed.advance(consumed);
+            event?
+        };
         let Event::Message(message) = event else {
             self.take_event(Some(event));
             return None;
         };
         if self.unparsed.is_empty() {
-            // The message holds the buffer.
+            // An idle connection holds no buffer; a message that is lent does.
             self.unparsed = BytesMut::new();
         }
         self.note_size(&message);
