@@ -20,6 +20,12 @@ pub struct Column {
 pub enum Task {
     /// Every message comes back on its connection.
     Echo,
+    /// As `Echo`; an answer may come in fragments, so that a server may begin it before it has all of the message.
+    Stream,
+    /// As `Echo` the other way round: the process measured is a client, the load generator the server that it talks to.
+    Client,
+    /// As `Echo`; the server has so many threads and may use both processors, where the load generator sleeps when it can.
+    Threads { workers: usize },
     /// As `Echo`, compressed both ways.
     Deflate { takeover: bool },
     /// One connection's message goes to all, its sender included.
@@ -70,6 +76,9 @@ const fn task(task: Task, column: Column) -> Column {
     Column { task, ..column }
 }
 
+/// `--columns main`: what decides, in a third of an hour.
+pub const MAIN: &str = "a,b,c,d,e,f,g,g-stream,b-text,e-text,f-text,client-b,client-f,b-1-thread,b-2-threads";
+
 /// All columns, in the order of the tables.
 pub const COLUMNS: &[Column] = &[
     echo("a", "1 × 32 B", 1, 32, 1),
@@ -79,11 +88,16 @@ pub const COLUMNS: &[Column] = &[
     echo("e", "10 × 64 KiB", 10, 64 * KIB, 1),
     echo("f", "4 × 1 MiB", 4, MIB, 1),
     echo("g", "2 × 16 MiB", 2, 16 * MIB, 1),
+    task(Task::Stream, echo("g-stream", "2 × 16 MiB, streamed", 2, 16 * MIB, 1)),
     text(echo("b-text", "100 × 32 B text", 100, 32, 1)),
     text(echo("e-text", "10 × 64 KiB text", 10, 64 * KIB, 1)),
     text(echo("f-text", "4 × 1 MiB text", 4, MIB, 1)),
     tls(echo("b-tls", "100 × 32 B, TLS", 100, 32, 1)),
     tls(echo("f-tls", "4 × 1 MiB, TLS", 4, MIB, 1)),
+    task(Task::Client, echo("client-b", "100 × 32 B, client", 100, 32, 1)),
+    task(Task::Client, echo("client-f", "4 × 1 MiB, client", 4, MIB, 1)),
+    task(Task::Threads { workers: 1 }, echo("b-1-thread", "100 × 32 B, one thread", 100, 32, 1)),
+    task(Task::Threads { workers: 2 }, echo("b-2-threads", "100 × 32 B, two threads", 100, 32, 1)),
     deflate("deflate", "100 × 1 KiB, no takeover", false),
     deflate("deflate-takeover", "100 × 1 KiB, takeover", true),
     task(Task::Broadcast, echo("broadcast-1000", "128 B to 1,000", 1_000, 128, 1)),
@@ -104,10 +118,28 @@ impl Column {
     /// The mode in which a server has to run for it: a word of its command line.
     pub fn mode(&self) -> &'static str {
         match self.task {
-            Task::Echo | Task::Connections | Task::Memory => "echo",
+            Task::Echo | Task::Threads { .. } | Task::Connections | Task::Memory => "echo",
+            Task::Stream => "stream",
+            Task::Client => "client",
             Task::Deflate { takeover: false } | Task::DeflateMemory { takeover: false } => "deflate",
             Task::Deflate { takeover: true } | Task::DeflateMemory { takeover: true } => "deflate-takeover",
             Task::Broadcast => "broadcast",
         }
+    }
+
+    /// What else a server is asked for: words of its command line.
+    pub fn words(&self) -> impl Iterator<Item = &'static str> {
+        let threads = matches!(self.task, Task::Threads { workers: 2 }).then_some("2-threads");
+        self.tls.then_some("tls").into_iter().chain(threads)
+    }
+
+    /// Whether server and load generator have a processor each, and so never wait for one.
+    pub fn is_pinned(&self) -> bool {
+        !matches!(self.task, Task::Threads { .. })
+    }
+
+    /// Whether memory is what it measures, which hardly differs from run to run.
+    pub fn is_memory(&self) -> bool {
+        matches!(self.task, Task::Memory | Task::DeflateMemory { .. })
     }
 }

@@ -15,7 +15,8 @@ use crate::{Options, PATIENCE};
 /// Measures an echo over connections that are open.
 pub fn run<T: Transport>(column: &Column, options: &Options, transports: Vec<T>) -> Result<Measure, Box<dyn Error>> {
     let traffic = Traffic::new(column, options.raw);
-    let mut echo = Echo::new(traffic, column.window, transports)?;
+    let poller = if column.is_pinned() { Poller::new()? } else { Poller::sleeping()? };
+    let mut echo = Echo::new(traffic, column.window, poller, transports)?;
     echo.run_for(options.duration / 5)?;
     let meter = Meter::start(options.server)?;
     let messages = echo.run_for(options.duration)?;
@@ -32,8 +33,7 @@ struct Echo<T> {
 }
 
 impl<T: Transport> Echo<T> {
-    fn new(traffic: Traffic, window: usize, transports: Vec<T>) -> Result<Self, Box<dyn Error>> {
-        let poller = Poller::new()?;
+    fn new(traffic: Traffic, window: usize, poller: Poller, transports: Vec<T>) -> Result<Self, Box<dyn Error>> {
         let mut lanes = Vec::new();
         for (index, transport) in transports.into_iter().enumerate() {
             poller.add(transport.fd(), index)?;

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 
+use crate::arriving::Arriving;
 use crate::traffic::Traffic;
 use crate::transport::Transport;
 
@@ -13,16 +14,15 @@ pub struct Lane<T> {
     /// The place in the cycle of frames, and how many bytes from there on are due.
     send_at: usize,
     due: usize,
-    /// The place in the cycle of answers, and how many bytes are missing there.
-    recv_at: usize,
-    missing: usize,
+    arriving: Arriving,
 }
 
 impl<T: Transport> Lane<T> {
     /// Begins somewhere in the cycle, so that neighbours do not send the same.
     pub fn new(transport: T, traffic: &Traffic, begin: usize) -> Self {
         let message = begin % traffic.messages;
-        Self { transport, send_at: message * traffic.frame, due: 0, recv_at: message * traffic.answers.len, missing: 0 }
+        let arriving = Arriving::new(&traffic.expected, message);
+        Self { transport, send_at: message * traffic.frame, due: 0, arriving }
     }
 
     /// Begins to send some more messages, each of which will be answered.
@@ -34,7 +34,7 @@ impl<T: Transport> Lane<T> {
 
     /// Awaits some more messages that come unasked.
     pub fn expect(&mut self, messages: usize, traffic: &Traffic) {
-        self.missing += messages * traffic.answers.len;
+        self.arriving.expect(messages, &traffic.expected);
     }
 
     /// Goes on sending, as far as there is room.
@@ -52,14 +52,13 @@ impl<T: Transport> Lane<T> {
 
     /// Reads and verifies all that has arrived; returns how many messages that completes.
     pub fn recv(&mut self, traffic: &Traffic, buffer: &mut [u8]) -> Result<usize, Box<dyn Error>> {
-        let before = self.missing.div_ceil(traffic.answers.len);
+        let mut completed = 0;
         while let Some(len) = self.transport.recv(buffer)? {
-            self.recv_at = traffic.answers.verify(self.recv_at, &buffer[..len])?;
-            self.missing = self.missing.checked_sub(len).ok_or("more bytes came back than were asked for")?;
+            completed += self.arriving.take(&mut buffer[..len], &traffic.expected)?;
             if T::SHORT_READ_IS_THE_LAST && len < buffer.len() {
                 break;
             }
         }
-        Ok(before - self.missing.div_ceil(traffic.answers.len))
+        Ok(completed)
     }
 }

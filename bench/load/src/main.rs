@@ -1,11 +1,14 @@
 //! The load generator: acts out one column against one server and prints what it measured as a line of JSON.
 //!
 //! `load COLUMN PORT PID SECONDS [raw]`, called by the runner. One thread that polls without sleeping. What it sends is
-//! made beforehand, all that comes back is compared.
+//! made beforehand, all that comes back is compared. Where a client is measured, it connects to the load generator: to the
+//! listener that is its standard input, and the port is that one's.
 
 mod frame;
 mod payload;
 mod answers;
+mod framed;
+mod arriving;
 mod traffic;
 mod transport;
 mod upgrade;
@@ -21,6 +24,7 @@ mod memory;
 use std::env;
 use std::error::Error;
 use std::process::ExitCode;
+use std::thread::sleep;
 use std::time::Duration;
 
 use columns::{Column, Task};
@@ -78,7 +82,15 @@ fn act<T: transport::Transport>(
 ) -> Result<Measure, Box<dyn Error>> {
     let mut opened = || (0..column.connections).map(|_| open()).collect::<Result<Vec<T>, _>>();
     match column.task {
-        Task::Echo => echo::run(column, options, opened()?),
+        Task::Echo | Task::Stream | Task::Threads { .. } => echo::run(column, options, opened()?),
+        Task::Client => {
+            let listener = upgrade::listener()?;
+            let accepted = (0..column.connections).map(|_| upgrade::accept(&listener));
+            let accepted = accepted.collect::<Result<_, _>>()?;
+            // A client may have to take the connection from an HTTP library first, and lose what has come with the head.
+            sleep(Duration::from_millis(300));
+            echo::run(column, options, accepted)
+        }
         Task::Broadcast => broadcast::run(column, options, opened()?),
         Task::Deflate { takeover } => deflate::echo::run(column, options, takeover),
         Task::DeflateMemory { takeover } => deflate::memory::run(column, options, takeover),

@@ -6,6 +6,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use columns::Column;
+use rustix::thread::sched_getaffinity;
 use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 
@@ -22,6 +23,8 @@ pub struct Measure {
     pub load_wait_ns: u64,
     /// Time that the machine below this one took from both processors.
     pub steal_ns: u64,
+    /// Time that anything else had the processors that server and load generator share.
+    pub others_ns: u64,
     /// Bytes of the answers' payloads as they went over the wire.
     pub answer_bytes: u64,
     /// What the server agreed to.
@@ -51,14 +54,16 @@ impl Meter {
         let (wall, load_cpu) = (self.began.elapsed(), load_cpu());
         settle();
         let last = Clocks::read(self.server)?;
+        let (server_cpu_ns, load_cpu_ns) = (last.server_cpu - self.first.server_cpu, load_cpu - self.first.load_cpu);
         Ok(Measure {
             messages,
             wall_ns: nanos(wall),
-            server_cpu_ns: last.server_cpu - self.first.server_cpu,
-            load_cpu_ns: load_cpu - self.first.load_cpu,
+            server_cpu_ns,
+            load_cpu_ns,
             server_wait_ns: last.server_wait - self.first.server_wait,
             load_wait_ns: last.load_wait - self.first.load_wait,
             steal_ns: last.steal - self.first.steal,
+            others_ns: (last.busy - self.first.busy).saturating_sub(server_cpu_ns + load_cpu_ns),
             ..Measure::default()
         })
     }
@@ -96,6 +101,8 @@ struct Clocks {
     load_cpu: u64,
     load_wait: u64,
     steal: u64,
+    /// The time that the processors of the load generator have been busy.
+    busy: u64,
 }
 
 impl Clocks {
@@ -107,7 +114,8 @@ impl Clocks {
             server_wait += wait;
         }
         let (_, load_wait) = schedstat("/proc/self/schedstat")?;
-        Ok(Self { server_cpu, server_wait, load_wait, steal: steal()?, load_cpu: load_cpu() })
+        let (steal, busy) = processors()?;
+        Ok(Self { server_cpu, server_wait, load_wait, steal, busy, load_cpu: load_cpu() })
     }
 }
 
@@ -118,13 +126,27 @@ fn schedstat(path: &str) -> io::Result<(u64, u64)> {
     numbers.next().zip(numbers.next()).ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
-fn steal() -> io::Result<u64> {
+/// What the machine below took from all processors, and how long those were busy that this process may use, in ns.
+fn processors() -> io::Result<(u64, u64)> {
     /// `/proc/stat` counts in hundredths of a second.
     const TICK_NS: u64 = 10_000_000;
     let stat = fs::read_to_string("/proc/stat")?;
-    // cpu user nice system idle iowait irq softirq steal
-    let ticks = stat.split_whitespace().nth(8).and_then(|ticks| ticks.parse::<u64>().ok());
-    ticks.map(|ticks| ticks * TICK_NS).ok_or_else(|| io::ErrorKind::InvalidData.into())
+    let ours = sched_getaffinity(None)?;
+    let (mut stolen, mut busy) = (0, 0);
+    for line in stat.lines() {
+        // The first line, of all processors together, has no number.
+        let Some((number, times)) = line.strip_prefix("cpu").and_then(|line| line.split_once(' ')) else { break };
+        let Ok(number) = number.parse() else { continue };
+        let times: Vec<u64> = times.split(' ').map_while(|ticks| ticks.parse().ok()).collect();
+        let [user, nice, system, _idle, _iowait, irq, softirq, steal, ..] = times[..] else {
+            return Err(io::ErrorKind::InvalidData.into());
+        };
+        stolen += steal;
+        if ours.is_set(number) {
+            busy += user + nice + system + irq + softirq;
+        }
+    }
+    Ok((stolen * TICK_NS, busy * TICK_NS))
 }
 
 /// The time the load generator itself has run.

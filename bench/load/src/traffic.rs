@@ -1,20 +1,21 @@
 //! All that goes over a connection, both ways, as bytes that repeat: sending is a slice of one buffer, verifying is a
 //! comparison with another.
 
-use columns::Column;
+use columns::{Column, Task};
 
 use crate::answers::Answers;
+use crate::arriving::Expected;
 use crate::frame::{self, FIN};
 use crate::payload::{Random, payload};
 
 /// A cycle of different messages of one size.
 pub struct Traffic {
     pub messages: usize,
-    /// Bytes of a message on its way to the server.
+    /// Bytes of a message on its way out.
     pub frame: usize,
     /// One cycle and a window more, so that a window that begins anywhere in the cycle is one slice.
     frames: Vec<u8>,
-    pub answers: Answers,
+    pub expected: Expected,
 }
 
 impl Traffic {
@@ -24,18 +25,27 @@ impl Traffic {
         let messages = (256 * 1024 / column.size).clamp(2, 64);
         let first = FIN | frame::opcode(column.payload);
         let mut keys = Random::new(!0);
-        let (mut frames, mut answers) = (Vec::new(), Vec::new());
+        let to_client = column.task == Task::Client;
+        let (mut frames, mut answers, mut payloads) = (Vec::new(), Vec::new(), Vec::new());
         for number in 0..messages {
             let payload = payload(column.payload, number as u64, column.size);
-            let frame = frame::masked(first, keys.masking_key(), &payload);
-            answers.push(if raw { frame.clone() } else { frame::unmasked(first, &payload) });
-            frames.extend(frame);
+            let (masked, unmasked) =
+                (frame::masked(first, keys.masking_key(), &payload), frame::unmasked(first, &payload));
+            frames.extend_from_slice(if to_client { &unmasked } else { &masked });
+            answers.push(if raw { masked } else { unmasked });
+            payloads.push(payload);
         }
         let frame = frames.len() / messages;
         for at in 0..column.window {
             frames.extend_from_within(at * frame..(at + 1) * frame);
         }
-        Self { messages, frame, frames, answers: Answers::new(answers, column.size, raw) }
+        let expected = if to_client || (column.task == Task::Stream && !raw) {
+            let payloads = Answers::new(payloads, column.size, false);
+            Expected::Framed { payloads, opcode: frame::opcode(column.payload), masked: to_client }
+        } else {
+            Expected::Known(Answers::new(answers, column.size, raw))
+        };
+        Self { messages, frame, frames, expected }
     }
 
     /// The bytes to send from a place in the cycle.

@@ -2,14 +2,14 @@
 
 use std::path::PathBuf;
 
-use columns::{COLUMNS, Column};
+use columns::{COLUMNS, Column, MAIN};
 
 use crate::servers::{SERVERS, Server};
 
 pub const USAGE: &str = "\
 usage: bench [OPTIONS]
 
-  --columns NAME,…     what to measure; everything unless given
+  --columns NAME,…     what to measure; `main` for what decides; everything unless given
   --servers NAME,…     which servers; all unless given
   --rounds N           runs of each server in each column [15]
   --seconds S          how long a run measures [0.5]
@@ -18,7 +18,7 @@ usage: bench [OPTIONS]
   --from FILE,…        measure nothing, read raw results
   --table FILE         write the tables between the two lines `<!-- bench -->` of a file
   --svg FILE           write a picture of the main columns
-  --list               name columns and servers";
+  --list               name columns and servers, and say how long what is asked for takes";
 
 #[derive(Debug)]
 pub struct Args {
@@ -63,6 +63,7 @@ impl Args {
             }
             let value = args.next().ok_or_else(|| format!("{option} needs a value, or is none of the options"))?;
             match option.as_str() {
+                "--columns" if value == "main" => parsed.columns = each(MAIN, Column::named)?,
                 "--columns" => parsed.columns = each(&value, Column::named)?,
                 "--servers" => parsed.servers = each(&value, Server::named)?,
                 "--rounds" => parsed.rounds = number(&value)?,

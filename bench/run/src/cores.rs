@@ -4,11 +4,11 @@ use rustix::io;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
-/// Starts a process that stays on one processor: it inherits what this one has for the moment.
-pub fn pinned<T>(core: usize, start: impl FnOnce() -> std::io::Result<T>) -> std::io::Result<T> {
+/// Starts a process that stays on these processors: it inherits what this one has for the moment.
+pub fn pinned<T>(cores: &[usize], start: impl FnOnce() -> std::io::Result<T>) -> std::io::Result<T> {
     let before = sched_getaffinity(None)?;
     let mut only = CpuSet::new();
-    only.set(core);
+    cores.iter().for_each(|core| only.set(*core));
     sched_setaffinity(None, &only)?;
     let started = start();
     sched_setaffinity(None, &before)?;

@@ -24,6 +24,7 @@ pub fn environment(args: &Args) -> Environment {
         kernel: output("uname", &["-sr"]),
         rustc: output("rustc", &["--version"]),
         commit: if changed.is_empty() { commit } else { commit + "+" },
+        arguments: std::env::args().skip(1).collect::<Vec<_>>().join(" "),
         rounds: args.rounds,
         seconds: args.seconds,
         versions: versions.collect(),

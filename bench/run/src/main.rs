@@ -36,6 +36,7 @@ fn main() -> ExitCode {
 fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     if args.list {
         print!("{}", table::list());
+        println!("about {:.0} minutes", rounds::minutes(args));
         return Ok(());
     }
     let lines = if args.from.is_empty() {

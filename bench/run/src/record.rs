@@ -1,5 +1,6 @@
 //! Raw results: a file with a line of JSON for each run, and one before them for what they ran on.
 
+use columns::Column;
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -19,6 +20,9 @@ pub struct Environment {
     pub rustc: String,
     /// The commit of this repository; with a `+` if files differ from it.
     pub commit: String,
+    /// What was asked for on the command line of the runner.
+    #[serde(default)]
+    pub arguments: String,
     pub rounds: usize,
     pub seconds: f64,
     /// Crates and their versions.
@@ -47,6 +51,8 @@ pub struct Measure {
     pub server_wait_ns: u64,
     pub load_wait_ns: u64,
     pub steal_ns: u64,
+    #[serde(default)]
+    pub others_ns: u64,
     pub answer_bytes: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub extensions: Option<String>,
@@ -71,10 +77,39 @@ impl Measure {
     }
 
     /// Whether anything but the server and the load generator had their processors for more than the bound.
-    pub fn is_disturbed(&self) -> bool {
+    pub fn is_disturbed(&self, column: &Column) -> bool {
         /// Of the time: enough for the kernel's own threads, too little for another program.
         const BOUND: f64 = 0.02;
-        let bound = self.wall_ns as f64 * BOUND;
-        [self.server_wait_ns, self.load_wait_ns, self.steal_ns].into_iter().any(|time| time as f64 > bound)
+        /// Where the two share both processors they wait for each other, too, and only the system's ticks of 10 ms tell
+        /// who else was there.
+        const SHARED_BOUND: f64 = 0.1;
+        let of_time = |time: u64| time as f64 / self.wall_ns as f64;
+        if !column.is_pinned() {
+            return of_time(self.others_ns) > SHARED_BOUND || of_time(self.steal_ns) > BOUND;
+        }
+        [self.server_wait_ns, self.load_wait_ns, self.steal_ns].into_iter().any(|time| of_time(time) > BOUND)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_is_disturbed_by_others_and_not_by_server_and_load_generator_sharing_processors() {
+        let measure = |name: &str, time: u64| {
+            let json = r#"{"messages":1,"wall_ns":1000,"server_cpu_ns":0,"load_cpu_ns":0,"server_wait_ns":0,
+                "load_wait_ns":0,"steal_ns":0,"answer_bytes":0,"idle_bytes":0,"used_bytes":0,"others_ns":0}"#;
+            serde_json::from_str::<Measure>(&json.replace(&format!("\"{name}\":0"), &format!("\"{name}\":{time}")))
+                .unwrap()
+        };
+        let disturbed =
+            |column: &str, name: &str, time: u64| measure(name, time).is_disturbed(Column::named(column).unwrap());
+        for name in ["server_wait_ns", "load_wait_ns", "steal_ns"] {
+            assert!(!disturbed("b", name, 20) && disturbed("b", name, 21), "{name}");
+        }
+        assert!(!disturbed("b-2-threads", "server_wait_ns", 900));
+        assert!(disturbed("b-2-threads", "steal_ns", 21));
+        assert!(!disturbed("b-2-threads", "others_ns", 100) && disturbed("b-2-threads", "others_ns", 101));
     }
 }

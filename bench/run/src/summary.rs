@@ -6,11 +6,14 @@ use std::fs;
 use std::path::Path;
 
 use crate::record::{Environment, Line, Measure, Run};
+use crate::servers::{Kind, SERVERS, Server};
 
 /// All runs, by column and server.
 #[derive(Debug, Default)]
 pub struct Summary {
     pub environments: Vec<Environment>,
+    /// Which of them each column was last measured in.
+    measured_in: BTreeMap<String, usize>,
     cells: BTreeMap<(String, String), Vec<Run>>,
 }
 
@@ -27,6 +30,8 @@ impl Summary {
             match line {
                 Line::Environment(environment) => summary.environments.push(environment),
                 Line::Run(run) => {
+                    let last = summary.environments.len().saturating_sub(1);
+                    summary.measured_in.insert(run.column.clone(), last);
                     summary.cells.entry((run.column.clone(), run.server.clone())).or_default().push(run);
                 }
             }
@@ -43,6 +48,18 @@ impl Summary {
     pub fn cell(&self, column: &str, server: &str) -> Option<Cell<'_>> {
         let runs = self.cells.get(&(column.to_owned(), server.to_owned()))?;
         Some(Cell { runs })
+    }
+
+    /// What a column was measured in.
+    pub fn environment(&self, column: &str) -> Option<&Environment> {
+        self.environments.get(*self.measured_in.get(column)?)
+    }
+
+    /// The peer with the least median of CPU time for a message.
+    pub fn best_peer(&self, column: &str) -> Option<(&'static Server, f64)> {
+        let peers = SERVERS.iter().filter(|server| server.kind == Kind::Peer);
+        let medians = peers.filter_map(|peer| Some((peer, self.cell(column, peer.name)?.median(Measure::cpu_us))));
+        medians.min_by(|a, b| a.1.total_cmp(&b.1))
     }
 
     pub fn has(&self, column: &str) -> bool {
@@ -110,6 +127,18 @@ mod tests {
         let cell = summary.cell("a", "ours").unwrap();
         assert!(cell.is_disturbed());
         assert_eq!(cell.median(Measure::cpu_us), 2.0);
+    }
+
+    #[test]
+    fn the_best_peer_is_neither_ours_nor_without_a_protocol() {
+        let of = |server: &str, cpu| match run(cpu, false) {
+            Line::Run(run) => Line::Run(Run { server: server.into(), ..run }),
+            environment => environment,
+        };
+        let lines = vec![of("raw-epoll", 1000), of("ours", 2000), of("yawc", 5000), of("uWebSockets", 4000)];
+        let summary = Summary::new(lines);
+        assert_eq!(summary.best_peer("a").map(|(peer, cpu)| (peer.name, cpu)), Some(("uWebSockets", 4.0)));
+        assert!(summary.best_peer("b").is_none());
     }
 
     #[test]

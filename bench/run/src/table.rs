@@ -9,20 +9,24 @@ use columns::{COLUMNS, Column, Task};
 
 use crate::number::{figure, grouped};
 use crate::record::Measure;
-use crate::servers::SERVERS;
+use crate::servers::{Kind, SERVERS, Server};
 use crate::summary::{Cell, Summary};
 
+const COMMAND: &str = "cargo run --release --manifest-path bench/Cargo.toml -p bench --";
 const MARK: &str = "<!-- bench -->";
 
 /// All that the results say.
 pub fn tables(summary: &Summary) -> String {
     let mut text = environment(summary);
     let messages = |columns: &str| named(summary, columns);
-    for (title, columns) in [("Echo", "a b c d e f g"), ("Text", "b-text e-text f-text"), ("TLS", "b-tls f-tls")] {
+    let echoes = [("Echo", "a b c d e f g g-stream"), ("Text", "b-text e-text f-text"), ("TLS", "b-tls f-tls")];
+    for (title, columns) in echoes {
         let columns = messages(columns);
         cpu(&mut text, summary, &format!("{title}: server CPU, µs per message"), &columns);
         rate(&mut text, summary, &format!("{title}: best throughput"), &columns);
     }
+    cpu(&mut text, summary, "Clients: client CPU, µs per message", &messages("client-b client-f"));
+    threads(&mut text, summary, &messages("b-1-thread b-2-threads"));
     deflate(&mut text, summary, &messages("deflate deflate-takeover"));
     let broadcast = messages("broadcast-1000 broadcast-9000");
     cpu(&mut text, summary, "Broadcast: server CPU, µs per delivery", &broadcast);
@@ -47,11 +51,14 @@ pub fn replace(path: &Path, tables: &str) -> Result<(), Box<dyn Error>> {
 fn environment(summary: &Summary) -> String {
     let mut text = String::new();
     for of in &summary.environments {
-        let (rounds, seconds) = (of.rounds, of.seconds);
         let _ = writeln!(text, "{} UTC, {}, {}, {}, commit {}.", of.date, of.processor, of.kernel, of.rustc, of.commit);
-        let _ = writeln!(text, "{rounds} rounds of {seconds} s each. Versions: {}.\n", versions(&of.versions));
+        let _ =
+            writeln!(text, "{} rounds of {} s each. Versions: {}.\n", of.rounds, of.seconds, versions(&of.versions));
     }
-    text.push_str("~ every run was disturbed. – not measured: the server cannot, or the column says nothing of it.\n");
+    text.push_str(
+        "~ every run was disturbed. – not measured: the server cannot, or the column says nothing of it. The last rows \
+         divide our median by that of the best peer, which is named: less than 1 is less than theirs.\n",
+    );
     text
 }
 
@@ -67,14 +74,45 @@ fn named(summary: &Summary, names: &str) -> Vec<&'static Column> {
 /// The median, and the best in brackets.
 fn cpu(text: &mut String, summary: &Summary, title: &str, columns: &[&Column]) {
     let title = format!("{title}: median (best)");
-    table(
-        text,
-        summary,
-        &title,
-        columns,
-        |column| vec![column.about.to_owned()],
-        |_, cell| vec![format!("{} ({})", figure(cell.median(Measure::cpu_us)), figure(cell.least(Measure::cpu_us)))],
-    );
+    let heads = |column: &Column| vec![column.about.to_owned()];
+    table(text, summary, &title, columns, heads, |_, cell| vec![median_and_best(&cell)]);
+    for ours in SERVERS.iter().filter(|server| server.kind == Kind::Ours) {
+        let ratios: Vec<String> = columns.iter().map(|column| to_best_peer(summary, column, ours)).collect();
+        if ratios.iter().any(|ratio| ratio != "–") {
+            let _ = writeln!(text, "| **{} ÷ best peer** | {} |", ours.name, ratios.join(" | "));
+        }
+    }
+}
+
+fn median_and_best(cell: &Cell<'_>) -> String {
+    format!("{} ({})", figure(cell.median(Measure::cpu_us)), figure(cell.least(Measure::cpu_us)))
+}
+
+fn mark(cell: &Cell<'_>) -> &'static str {
+    if cell.is_disturbed() { "~" } else { "" }
+}
+
+fn to_best_peer(summary: &Summary, column: &Column, ours: &Server) -> String {
+    let ours = summary.cell(column.name, ours.name).map(|cell| cell.median(Measure::cpu_us));
+    match ours.zip(summary.best_peer(column.name)) {
+        Some((ours, (peer, theirs))) => format!("{:.2} {}", ours / theirs, peer.name),
+        None => "–".to_owned(),
+    }
+}
+
+/// How much more a message costs when two threads share the work.
+fn threads(text: &mut String, summary: &Summary, columns: &[&Column]) {
+    let [one, two] = columns else { return };
+    begin(text, summary, "Threads: server CPU, µs per message: median (best)", columns);
+    text.push_str("| server | one thread | two threads | two ÷ one |\n|---|---:|---:|---:|\n");
+    for server in SERVERS {
+        let (Some(one), Some(two)) = (summary.cell(one.name, server.name), summary.cell(two.name, server.name)) else {
+            continue;
+        };
+        let ratio = two.median(Measure::cpu_us) / one.median(Measure::cpu_us);
+        let cells = [one, two].map(|cell| format!("{}{}", mark(&cell), median_and_best(&cell)));
+        let _ = writeln!(text, "| {} | {} | {ratio:.2} |", server.name, cells.join(" | "));
+    }
 }
 
 /// Messages a second, or MB a second where messages are large.
@@ -102,7 +140,7 @@ fn deflate(text: &mut String, summary: &Summary, columns: &[&Column]) {
         table(text, summary, &title, &[column], heads, |_, cell| {
             let size = |measure: &Measure| measure.answer_bytes as f64 / measure.messages as f64;
             vec![
-                format!("{} ({})", figure(cell.median(Measure::cpu_us)), figure(cell.least(Measure::cpu_us))),
+                median_and_best(&cell),
                 grouped(cell.most(Measure::rate)),
                 grouped(cell.median(size)),
                 cell.extensions().unwrap_or_default().trim_start_matches("permessage-deflate").replace("; ", " "),
@@ -139,7 +177,8 @@ fn table(
         return;
     }
     let heads: Vec<Vec<String>> = columns.iter().map(|column| heads(column)).collect();
-    let _ = writeln!(text, "\n**{title}**\n\n| server | {} |", heads.concat().join(" | "));
+    begin(text, summary, title, columns);
+    let _ = writeln!(text, "| server | {} |", heads.concat().join(" | "));
     let _ = writeln!(text, "|---|{}", "---:|".repeat(heads.concat().len()));
     for server in SERVERS {
         let mut row = Vec::new();
@@ -147,7 +186,7 @@ fn table(
             match summary.cell(column.name, server.name) {
                 None => row.extend(heads.iter().map(|_| "–".to_owned())),
                 Some(cell) => {
-                    let mark = if cell.is_disturbed() { "~" } else { "" };
+                    let mark = mark(&cell);
                     row.extend(cells(column, cell).into_iter().map(|text| format!("{mark}{text}")));
                 }
             }
@@ -158,11 +197,21 @@ fn table(
     }
 }
 
+/// The title of a table, and the command that measures what is in it.
+fn begin(text: &mut String, summary: &Summary, title: &str, columns: &[&Column]) {
+    let names: Vec<&str> = columns.iter().map(|column| column.name).collect();
+    let _ = writeln!(text, "\n**{title}**\n");
+    if let Some(of) = summary.environment(names[0]) {
+        let (names, rounds, seconds) = (names.join(","), of.rounds, of.seconds);
+        let _ = writeln!(text, "`{COMMAND} --columns {names} --rounds {rounds} --seconds {seconds}`\n");
+    }
+}
+
 /// What can be measured.
 pub fn list() -> String {
     let mut text = String::from("columns:\n");
     for column in COLUMNS {
-        let _ = writeln!(text, "  {:17} {}", column.name, column.about);
+        let _ = writeln!(text, "  {:24} {}", column.name, column.about);
     }
     let servers: Vec<&str> = SERVERS.iter().map(|server| server.name).collect();
     let _ = writeln!(text, "servers: {}", servers.join(" "));

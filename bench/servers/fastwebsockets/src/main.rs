@@ -1,16 +1,21 @@
-//! fastwebsockets, as in its own example of an echo server, on the transport itself instead of hyper's `Upgraded`.
+//! fastwebsockets, as in its own examples of an echo server and of a client, on the transport itself instead of hyper's `Upgraded`.
 
 use std::future::ready;
 use std::io;
 
 use fastwebsockets::{
-    FragmentCollector, FragmentCollectorRead, Frame, OpCode, Payload, Role, WebSocket, WebSocketError, upgrade,
+    FragmentCollector, FragmentCollectorRead, Frame, OpCode, Payload, Role, WebSocket, WebSocketError, handshake,
+    upgrade,
 };
-use harness::{BACKLOG, MAX_MESSAGE, Mode, Server, Stream};
+use harness::{BACKLOG, Client, MAX_MESSAGE, Mode, Server, Stream};
+use http_body_util::Empty;
+use hyper::Request;
+use hyper::body::Bytes;
+use hyper::header::{CONNECTION, HOST, UPGRADE};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::upgrade::{OnUpgrade, Upgraded};
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::sync::broadcast::{Sender, channel};
 
 /// A message that goes to all.
@@ -38,10 +43,7 @@ impl Server for FastWebsockets {
 }
 
 async fn serve<S: Stream>(upgraded: OnUpgrade, news: Option<Sender<News>>) -> Result<(), WebSocketError> {
-    let stream = transport::<S>(upgraded.await?);
-    let mut ws = WebSocket::after_handshake(stream, Role::Server);
-    ws.set_max_message_size(MAX_MESSAGE + 1);
-    ws.set_writev(true);
+    let ws = websocket(transport::<S>(upgraded.await?), Role::Server);
     match news {
         None => echo(FragmentCollector::new(ws)).await,
         // Apart, so that it adds nothing to the size of an echo.
@@ -49,10 +51,38 @@ async fn serve<S: Stream>(upgraded: OnUpgrade, news: Option<Sender<News>>) -> Re
     }
 }
 
+impl Client for FastWebsockets {
+    async fn client<S: Stream>(self, stream: S) {
+        // Ended by the load generator, which says what was wrong.
+        let _ = client(stream).await;
+    }
+}
+
+async fn client<S: Stream>(stream: S) -> Result<(), WebSocketError> {
+    let request = Request::get("ws://localhost/")
+        .header(HOST, "localhost")
+        .header(UPGRADE, "websocket")
+        .header(CONNECTION, "upgrade")
+        .header("Sec-WebSocket-Key", handshake::generate_key())
+        .header("Sec-WebSocket-Version", "13")
+        .body(Empty::<Bytes>::new())
+        .expect("a request");
+    let (ws, _) = handshake::client(&TokioExecutor::new(), request, stream).await?;
+    let stream = transport::<S>(ws.into_inner().into_inner());
+    echo(FragmentCollector::new(websocket(stream, Role::Client))).await
+}
+
+fn websocket<S: Stream>(stream: S, role: Role) -> WebSocket<S> {
+    let mut ws = WebSocket::after_handshake(stream, role);
+    ws.set_max_message_size(MAX_MESSAGE + 1);
+    ws.set_writev(true);
+    ws
+}
+
 /// What hyper was given, without its buffer.
 fn transport<S: Stream>(upgraded: Upgraded) -> S {
     let parts = upgraded.downcast::<TokioIo<S>>().expect("what hyper was given");
-    assert!(parts.read_buf.is_empty(), "the load generator waits for the response before it sends more");
+    assert!(parts.read_buf.is_empty(), "the load generator sends nothing before the handshake is over");
     parts.io.into_inner()
 }
 
@@ -90,5 +120,5 @@ async fn publish(ws: WebSocket<impl Stream>, news: Sender<News>) -> Result<(), W
 }
 
 fn main() -> io::Result<()> {
-    harness::run(|mode| FastWebsockets { news: (mode == Mode::Broadcast).then(|| channel(BACKLOG).0) })
+    harness::run_either(|mode| FastWebsockets { news: (mode == Mode::Broadcast).then(|| channel(BACKLOG).0) })
 }

@@ -1,5 +1,5 @@
-//! What all servers share: the command line `MODE [WORD…]`, one thread of tokio, the listener, TLS, and the loop of those
-//! that are a `Stream` and a `Sink`.
+//! What all servers share: the command line `MODE [WORD…]`, tokio, the listener, TLS, the clients, and the loop
+//! of those that are a `Stream` and a `Sink`.
 
 mod batch;
 mod broadcast;
@@ -15,8 +15,8 @@ pub use broadcast::{BACKLOG, broadcast};
 use rustix::process::{Signal, set_parent_process_death_signal};
 pub use tls::tls_config;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
-use tokio::runtime::Builder;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::{Builder, Runtime};
 use tokio::task::unconstrained;
 use tokio_rustls::TlsAcceptor;
 
@@ -24,6 +24,10 @@ use tokio_rustls::TlsAcceptor;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     Echo,
+    /// An echo that may begin before all of the message is there.
+    Stream,
+    /// An echo over connections that this process opens itself.
+    Client,
     Deflate,
     DeflateTakeover,
     Broadcast,
@@ -42,16 +46,25 @@ pub trait Server: Clone + Send + Sync + 'static {
     fn connection<S: Stream>(self, stream: S) -> impl Future<Output = ()> + Send;
 }
 
+/// The client of a library that has one: it sends back what it is sent, over a connection of its own.
+pub trait Client: Clone + Send + Sync + 'static {
+    fn client<S: Stream>(self, stream: S) -> impl Future<Output = ()> + Send;
+}
+
 /// The mode of the command line. Ends the process with the runner that started it.
 pub fn mode() -> Mode {
     // Set before anything is served: no server outlives a runner that was ended from outside.
     set_parent_process_death_signal(Some(Signal::KILL)).expect("any process may ask for it");
     match env::args().nth(1).as_deref() {
         Some("echo") => Mode::Echo,
+        Some("stream") => Mode::Stream,
+        Some("client") => Mode::Client,
         Some("deflate") => Mode::Deflate,
         Some("deflate-takeover") => Mode::DeflateTakeover,
         Some("broadcast") => Mode::Broadcast,
-        _ => panic!("usage: SERVER echo|deflate|deflate-takeover|broadcast [WORD…]"),
+        _ => panic!(
+            "usage: SERVER echo|stream|deflate|deflate-takeover|broadcast [WORD…], or SERVER client PORT CONNECTIONS [WORD…]"
+        ),
     }
 }
 
@@ -60,12 +73,50 @@ pub fn asked_for(word: &str) -> bool {
     env::args().skip(2).any(|arg| arg == word)
 }
 
-/// Runs a future on one thread, with a listener on a port of its own, which is printed.
+/// One thread, or with the word `2-threads` two that the tasks are shared among.
+fn runtime() -> io::Result<Runtime> {
+    if asked_for("2-threads") {
+        return Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    }
+    Builder::new_current_thread().enable_all().build()
+}
+
+/// Runs a future with a listener on a port of its own, which is printed.
 pub fn block_on<F: Future<Output = io::Result<()>>>(serve: impl FnOnce(TcpListener) -> F) -> io::Result<()> {
-    Builder::new_current_thread().enable_all().build()?.block_on(async {
+    runtime()?.block_on(async {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         println!("{}", listener.local_addr()?.port());
         serve(listener).await
+    })
+}
+
+/// Runs as many clients as the command line says, each in a task of its own.
+pub fn clients<F: Future<Output = ()> + Send + 'static>(client: impl Fn(u16) -> F) -> io::Result<()> {
+    let number = |at| env::args().nth(at).and_then(|arg| arg.parse().ok()).expect("SERVER client PORT CONNECTIONS");
+    let (port, connections) = (number(2), number(3));
+    runtime()?.block_on(async {
+        let clients: Vec<_> = (0..connections).map(|_| tokio::spawn(unconstrained(client(port)))).collect();
+        for client in clients {
+            client.await?;
+        }
+        Ok(())
+    })
+}
+
+/// As [`run`], for a library that has a client, too.
+pub fn run_either<H: Server + Client>(server: impl FnOnce(Mode) -> H) -> io::Result<()> {
+    if mode() != Mode::Client {
+        return run(server);
+    }
+    let client = server(Mode::Client);
+    clients(|port| {
+        let client = client.clone();
+        async move {
+            let Ok(stream) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await else { return };
+            if stream.set_nodelay(true).is_ok() {
+                client.client(stream).await;
+            }
+        }
     })
 }
 

@@ -1,33 +1,55 @@
 //! Sockeye: the plain `serve`, all its limits on; the bound on a message raised to what the peers have.
 
+use std::future::Future;
 use std::io;
 use std::sync::{Arc, Mutex};
 
 use harness::{MAX_MESSAGE, Mode};
 use sockeye::{Compression, HandlerResult, Limits, Prepared, Sender, Upgrader, WebSocket};
+use tokio::io::BufReader;
+use tokio::net::TcpListener;
+
+/// What is read at once of a message that is sent back while it arrives: as much as is held of one that arrives.
+const PIECE: usize = 64 << 10;
 
 /// Those who get each message of a broadcast.
 type Subscribers = Arc<Mutex<Vec<Sender>>>;
 
 fn main() -> io::Result<()> {
     let mode = harness::mode();
-    let upgrader = Upgrader::default().limits(Limits::default().message(MAX_MESSAGE));
+    if mode == Mode::Client {
+        return harness::clients(client);
+    }
+    harness::block_on(|listener| async move {
+        match mode {
+            Mode::Broadcast => {
+                let subscribers = Subscribers::default();
+                serve(listener, mode, move |ws| publish(ws, subscribers)).await
+            }
+            Mode::Stream => serve(listener, mode, stream).await,
+            _ if harness::asked_for("borrowed") => serve(listener, mode, echo_borrowed).await,
+            _ => serve(listener, mode, echo).await,
+        }
+    })
+}
+
+async fn serve<H, F>(listener: TcpListener, mode: Mode, handler: H) -> io::Result<()>
+where
+    H: FnOnce(WebSocket) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = HandlerResult> + Send + 'static,
+{
+    let upgrader = Upgrader::default().limits(limits());
     let upgrader = match mode {
-        Mode::Echo | Mode::Broadcast => upgrader,
         Mode::Deflate => upgrader.compression(Compression::no_takeover()),
         Mode::DeflateTakeover => upgrader.compression(Compression::takeover()),
+        _ => upgrader,
     };
-    harness::block_on(|listener| async move {
-        if mode == Mode::Broadcast {
-            let subscribers = Subscribers::default();
-            return sockeye::serve(listener, move |ws| publish(ws, subscribers)).upgrader(upgrader).await;
-        }
-        if harness::asked_for("borrowed") {
-            return sockeye::serve(listener, echo_borrowed).upgrader(upgrader).await;
-        }
-        let serve = sockeye::serve(listener, echo).upgrader(upgrader);
-        if harness::asked_for("tls") { serve.tls(harness::tls_config()).await } else { serve.await }
-    })
+    let serve = sockeye::serve(listener, handler).upgrader(upgrader);
+    if harness::asked_for("tls") { serve.tls(harness::tls_config()).await } else { serve.await }
+}
+
+fn limits() -> Limits {
+    Limits::default().message(MAX_MESSAGE)
 }
 
 async fn echo(mut ws: WebSocket) -> HandlerResult {
@@ -46,6 +68,17 @@ async fn echo_borrowed(mut ws: WebSocket) -> HandlerResult {
     Ok(())
 }
 
+/// Sends a message back while it arrives: it is never there as a whole.
+async fn stream(ws: WebSocket) -> HandlerResult {
+    let (sender, mut receiver) = ws.split();
+    while let Some(mut incoming) = receiver.recv_stream().await? {
+        let mut outgoing = sender.send_stream(incoming.kind());
+        tokio::io::copy_buf(&mut BufReader::with_capacity(PIECE, &mut incoming), &mut outgoing).await?;
+        outgoing.finish().await?;
+    }
+    Ok(())
+}
+
 /// Gives what comes to all. One that is gone, or too slow to have room for it, is left out from then on.
 async fn publish(mut ws: WebSocket, subscribers: Subscribers) -> HandlerResult {
     subscribers.lock().expect("nobody panics in here").push(ws.sender());
@@ -55,4 +88,10 @@ async fn publish(mut ws: WebSocket, subscribers: Subscribers) -> HandlerResult {
         subscribers.retain(|subscriber| subscriber.try_send_prepared(&news).is_ok());
     }
     Ok(())
+}
+
+async fn client(port: u16) {
+    let Ok(ws) = sockeye::connect(format!("ws://127.0.0.1:{port}/")).limits(limits()).await else { return };
+    // Ended by the load generator, which says what was wrong.
+    let _ = echo(ws).await;
 }

@@ -87,7 +87,7 @@ fn main() -> io::Result<()> {
         compression: match mode {
             Mode::Deflate => Compression::Shared,
             Mode::DeflateTakeover => Compression::Dedicated,
-            Mode::Echo | Mode::Broadcast => Compression::Disabled,
+            Mode::Echo | Mode::Stream | Mode::Client | Mode::Broadcast => Compression::Disabled,
         },
         pubsub: (mode == Mode::Broadcast).then(|| Arc::new(PubSub::new())),
     })

@@ -53,7 +53,7 @@ fn main() -> io::Result<()> {
         .with_backpressure_boundary(64 << 10);
     harness::run(|mode| Yawc {
         options: match mode {
-            Mode::Echo | Mode::Broadcast => options.without_compression(),
+            Mode::Echo | Mode::Stream | Mode::Client | Mode::Broadcast => options.without_compression(),
             Mode::DeflateTakeover => options.with_balanced_compression(),
             // Without takeover the state belongs to messages, not to connections: the pool is made for that.
             Mode::Deflate => options
