@@ -49,7 +49,7 @@ pub struct Incoming {
     pub held: usize,
 }
 
-/// Puts the data frames of one message after another together.
+/// Puts the data frames of one message together.
 ///
 /// Holds what has arrived of the message, and grows with that, never with what a header claims.
 #[derive(Debug)]
@@ -104,14 +104,19 @@ impl Judged {
 
 /// For a message that limits bound and not a window: the one number that the hot path compares.
 const UNBOUNDED: usize = usize::MAX;
-/// The window for whoever takes pieces and never gave one: a read's worth.
-const WINDOW: usize = 64 << 10;
 /// The least room to make, in bytes, where so much is to come.
 const FIRST: u64 = 16 << 10;
 /// Room is made for so many times what has arrived.
 const GROWTH: u64 = 16;
 impl Assembler {
-    pub(crate) fn new() -> Self {
+    /// The window for whoever takes pieces and never gave one: a read's worth.
+    pub(crate) const WINDOW: usize = 64 << 10;
+
+    pub(crate) fn new(wanted: Wanted, window: usize) -> Self {
+        let most_held = match wanted {
+            Wanted::Whole => UNBOUNDED,
+            Wanted::Pieces { .. } => window,
+        };
         Self {
             kind: None,
             fragments: 0,
@@ -120,10 +125,10 @@ impl Assembler {
             claimed: 0,
             frame_len: 0,
             settled: 0,
-            wanted: Wanted::Whole,
-            window: WINDOW,
+            wanted,
+            window,
             in_pieces: false,
-            most_held: UNBOUNDED,
+            most_held,
             tail_taken: 0,
         }
     }
@@ -179,16 +184,21 @@ impl Assembler {
 
     // --- whole or in pieces ---
 
-    /// Whether messages are wanted whole, and their bytes judged by the limit.
-    pub(crate) const fn wants_whole(&self) -> bool {
-        matches!(self.wanted, Wanted::Whole)
+    /// The window to keep to where this one was asked for: at least 1.
+    pub(crate) fn window(wanted: usize) -> usize {
+        wanted.clamp(1, UNBOUNDED - 1)
+    }
+
+    /// Whether no message was begun, and nothing is left of the one before.
+    pub(crate) fn is_idle(&self) -> bool {
+        !self.in_message() && self.payload.is_empty()
     }
 
     /// Takes note of how messages are wanted; judges the one that was begun, if that is to be whole.
     pub(crate) fn want(&mut self, wanted: Wanted, limits: &Limits) -> Result<(), Error> {
         self.wanted = wanted;
         if let Wanted::Pieces { window } = wanted {
-            self.window = window.clamp(1, UNBOUNDED - 1);
+            self.window = Self::window(window);
         }
         self.bound();
         if !self.in_message() || !self.is_whole() {
@@ -322,16 +332,7 @@ impl Assembler {
         self.settled = self.payload.len();
     }
 
-    /// Whether a message of this length that is all there in one frame can be handed out as it is: nothing is left of
-    /// another one, and it is within what may be held, and the limits.
-    #[inline]
-    pub(crate) fn takes_whole(&self, len: u64, limits: &Limits) -> bool {
-        let nothing_held = self.kind.is_none() && self.payload.is_empty();
-        let within = !matches!(self.wanted, Wanted::Whole) || len <= limits.max_message() as u64;
-        nothing_held && within && len < self.most_held as u64 && limits.max_fragments() > 0
-    }
-
-    /// Unmasks and judges the payload of such a message.
+    /// Unmasks and judges the payload of a message that is all there in one frame.
     #[inline]
     pub(crate) fn judge_whole(kind: MessageKind, key: Option<MaskingKey>, payload: &mut [u8]) -> Result<Judged, Error> {
         match kind {
@@ -357,11 +358,11 @@ impl Assembler {
         (&mut self.payload).limit(limit)
     }
 
-    /// Whether a frame of this length may begin with a buffer of this capacity in which `arrived` bytes of it are: nothing
-    /// is held, no window bounds it, and the room is no more than would have been made.
-    pub(crate) fn adopts(&self, arrived: u64, len: u64, capacity: u64) -> bool {
+    /// Whether a message that is wanted whole, and begins with a frame of this length, may begin with a buffer of this
+    /// capacity in which `arrived` bytes of it are: the room is no more than would have been made.
+    pub(crate) fn adopts(arrived: u64, len: u64, capacity: u64) -> bool {
         let most = (arrived + arrived * GROWTH).min(len.saturating_mul(2));
-        self.is_whole() && !self.in_message() && self.payload.is_empty() && arrived >= FIRST && capacity <= most
+        arrived >= FIRST && capacity <= most
     }
 
     /// Takes such a buffer, whose bytes have landed.
@@ -392,7 +393,7 @@ impl Assembler {
         if let Some(Kind::Text(validator)) = self.kind.take() {
             validator.finish().map_err(invalid_text)?;
         }
-        (self.fragments, self.claimed, self.in_pieces) = (0, 0, false);
+        self.in_pieces = false;
         if self.payload.is_empty() {
             self.payload = BytesMut::new();
         }
@@ -410,9 +411,6 @@ impl Assembler {
 
     #[inline]
     fn message(&mut self, payload: Bytes) -> Result<Message, Error> {
-        self.fragments = 0;
-        self.claimed = 0;
-        self.settled = 0;
         match self.kind.take() {
             Some(Kind::Text(validator)) => {
                 let proof: Validated = validator.finish().map_err(invalid_text)?;

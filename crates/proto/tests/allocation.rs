@@ -166,7 +166,7 @@ fn a_small_message_in_one_frame_costs_one_allocation_of_its_size() {
 }
 
 #[test]
-fn a_header_that_comes_byte_by_byte_costs_nothing() {
+fn a_header_that_comes_byte_by_byte_costs_nothing_but_a_note_that_it_came() {
     let mut connection = facing(Role::Client, Limits::default());
     let mut header = claim(Role::Client, 100_000);
     let received = measure(|| {
@@ -175,7 +175,7 @@ fn a_header_that_comes_byte_by_byte_costs_nothing() {
         }
     });
     // With the header's last byte the payload begins, of which nothing has come.
-    assert_eq!(received.count_total, 0, "{received:?}");
+    assert!(received.count_total == 1 && received.bytes_total < 200, "{received:?}");
 }
 
 #[test]

@@ -21,7 +21,11 @@ use crate::role::Role;
 pub(super) struct Reader {
     sender: Role,
     position: Position,
-    assembler: Assembler,
+    wanted: Wanted,
+    /// The latest window that was wanted: with it a message goes on of which a piece was taken, whatever is wanted of the next.
+    window: usize,
+    /// There while anything is held or awaited of a message.
+    assembler: Option<Box<Assembler>>,
     /// There once permessage-deflate is agreed on.
     pub(super) inflater: Option<Box<Inflater>>,
 }
@@ -32,8 +36,14 @@ enum Position {
     Header { bytes: [u8; Header::MAX_SIZE], len: u8 },
     /// Within a data frame's payload, of which this many bytes have come.
     Data { header: Header, taken: u64 },
-    /// Within a control frame's payload, of which this much has come.
-    Control { header: Header, payload: BytesMut },
+    /// Within a control frame's payload, of which some has come.
+    Control(Box<Control>),
+}
+
+#[derive(Debug)]
+struct Control {
+    header: Header,
+    payload: BytesMut,
 }
 
 impl Position {
@@ -42,9 +52,19 @@ impl Position {
 
 type Outcome = Result<Option<Event>, Error>;
 
+/// Why there is an assembler within a data frame.
+const BEGUN: &str = "a data frame begins with one";
+
 impl Reader {
     pub(super) fn new(sender: Role) -> Self {
-        Self { sender, position: Position::BETWEEN_FRAMES, assembler: Assembler::new(), inflater: None }
+        Self {
+            sender,
+            position: Position::BETWEEN_FRAMES,
+            wanted: Wanted::Whole,
+            window: Assembler::WINDOW,
+            assembler: None,
+            inflater: None,
+        }
     }
 
     /// Takes bytes until they are used up, have completed an event, or there is no room for more of a message.
@@ -74,6 +94,17 @@ impl Reader {
         let outcome = Assembler::judge_whole(kind, key, payload)
             .map(|judged| Some(Event::Message(judged.holding(Bytes::copy_from_slice(payload)))));
         Some((end, outcome))
+    }
+
+    /// Whether a message of this length that is all there in one frame can be handed out as it is: nothing is left of
+    /// another one, and it is within what may be held, and the limits.
+    #[inline]
+    fn takes_whole(&self, len: u64, limits: &Limits) -> bool {
+        let within = match self.wanted {
+            Wanted::Whole => len <= limits.max_message() as u64,
+            Wanted::Pieces { .. } => len < self.window as u64,
+        };
+        self.assembler.is_none() && within && limits.max_fragments() > 0
     }
 
     /// The same for whoever holds the bytes' buffer, of which the message becomes a part.
@@ -108,7 +139,7 @@ impl Reader {
         };
         let context = Context { sender: self.sender, in_message: false, compression: false };
         let len = header.payload_len();
-        if !header.fin() || !rules::check(header, context) || !self.assembler.takes_whole(len, limits) {
+        if !header.fin() || !rules::check(header, context) || !self.takes_whole(len, limits) {
             return None;
         }
         let payload = bytes[header.size()..].get(..usize::try_from(len).ok()?)?;
@@ -130,8 +161,12 @@ impl Reader {
                 },
                 (taken, None) => (taken, Ok(None)),
             },
-            Position::Data { header, .. } | Position::Control { header, .. } => {
+            Position::Data { header, .. } => {
                 let header = *header;
+                self.take_payload(header, bytes, limits)
+            }
+            Position::Control(control) => {
+                let header = control.header;
                 self.take_payload(header, bytes, limits)
             }
         }
@@ -170,16 +205,17 @@ impl Reader {
     fn begin_frame(&mut self, header: Header, limits: &Limits) -> Result<(), Error> {
         let context = Context {
             sender: self.sender,
-            in_message: self.assembler.in_message(),
+            in_message: self.assembler.as_ref().is_some_and(|assembler| assembler.in_message()),
             compression: self.inflater.is_some(),
         };
         if !rules::check(header, context) {
             return Err(first_violation(header, context).into());
         }
         self.position = if header.opcode().is_control() {
-            Position::Control { header, payload: BytesMut::new() }
+            Position::Control(Box::new(Control { header, payload: BytesMut::new() }))
         } else {
-            self.assembler.begin_frame(header, limits)?;
+            let new = || Box::new(Assembler::new(self.wanted, self.window));
+            self.assembler.get_or_insert_with(new).begin_frame(header, limits)?;
             Position::Data { header, taken: 0 }
         };
         Ok(())
@@ -190,22 +226,26 @@ impl Reader {
     fn take_payload(&mut self, header: Header, bytes: &mut [u8], limits: &Limits) -> (usize, Outcome) {
         let key = header.masking_key();
         match &mut self.position {
-            Position::Data { .. } if self.assembler.is_compressed() => self.take_compressed(header, bytes, limits),
             Position::Data { taken, .. } => {
+                let assembler = self.assembler.as_mut().expect(BEGUN);
+                if assembler.is_compressed() {
+                    return self.take_compressed(header, bytes, limits);
+                }
                 let remaining = header.payload_len() - *taken;
-                let room = self.assembler.room() as u64;
+                let room = assembler.room() as u64;
                 let piece = first(bytes, remaining.min(room));
                 let is_rest = piece.len() as u64 == remaining;
                 let key = key.map(|key| key.rotated(*taken));
                 *taken += piece.len() as u64;
                 // Steps 3, 5 and 6: unmask, UTF-8 as it arrives, and assembly.
-                let outcome = match self.assembler.push(key, piece, remaining.min(room)) {
+                let outcome = match assembler.push(key, piece, remaining.min(room)) {
                     Ok(()) if is_rest => self.end_data_frame(header),
                     other => other.map(|()| None),
                 };
                 (piece.len(), outcome)
             }
-            Position::Control { payload, .. } => {
+            Position::Control(control) => {
+                let payload = &mut control.payload;
                 let remaining = header.payload_len() - payload.len() as u64;
                 let piece = first(bytes, remaining);
                 if let Some(key) = key {
@@ -229,7 +269,8 @@ impl Reader {
         };
         let inflater = self.inflater.as_mut().expect("the rules allow RSV1 only where it was agreed on");
         let remaining = header.payload_len() - *taken;
-        let is_whole = self.assembler.is_whole();
+        let assembler = self.assembler.as_mut().expect(BEGUN);
+        let is_whole = assembler.is_whole();
         let piece = first(bytes, if is_whole { remaining } else { remaining.min(UNMASKED) });
         if let Some(key) = header.masking_key() {
             mask::apply(key, *taken, piece);
@@ -237,8 +278,8 @@ impl Reader {
         let is_rest = piece.len() as u64 == remaining;
         let last = is_rest && header.fin();
         let outcome = match is_whole {
-            true => self.assembler.push_compressed(piece, last, inflater, limits).map(|()| (piece.len(), true)),
-            false => self.assembler.push_compressed_within(piece, last, inflater),
+            true => assembler.push_compressed(piece, last, inflater, limits).map(|()| (piece.len(), true)),
+            false => assembler.push_compressed_within(piece, last, inflater),
         };
         let (used, done) = match outcome {
             Ok(taken) => taken,
@@ -257,14 +298,23 @@ impl Reader {
         if !header.fin() {
             return Ok(None);
         }
-        Ok(Some(self.assembler.finish()?.map_or(Event::MessageEnd, Event::Message)))
+        let assembler = self.assembler.as_mut().expect(BEGUN);
+        let message = assembler.finish()?;
+        self.put_away();
+        Ok(Some(message.map_or(Event::MessageEnd, Event::Message)))
+    }
+
+    /// An idle connection has no use for an assembler.
+    fn put_away(&mut self) {
+        self.assembler.take_if(|assembler| assembler.is_idle());
     }
 
     /// Step 7: control frames are whole in themselves; a Close has a body of its own.
     fn end_control_frame(&mut self, header: Header) -> Outcome {
-        let Position::Control { payload, .. } = core::mem::replace(&mut self.position, Position::BETWEEN_FRAMES) else {
+        let Position::Control(control) = core::mem::replace(&mut self.position, Position::BETWEEN_FRAMES) else {
             unreachable!("called within a control frame only");
         };
+        let payload = control.payload;
         Ok(Some(match header.opcode() {
             Opcode::CLOSE => Event::Close(CloseReason::parse(&payload)?),
             Opcode::PING => Event::Ping(ControlPayload::judged(payload.freeze())),
@@ -276,9 +326,10 @@ impl Reader {
     pub(super) fn landing(&mut self) -> Option<Limit<&mut BytesMut>> {
         const WORTH: u64 = 16 << 10;
         match self.position {
-            Position::Data { header, taken } if !self.assembler.is_compressed() => {
-                let most = (header.payload_len() - taken).min(self.assembler.room() as u64);
-                (most >= WORTH).then(|| self.assembler.landing(most))
+            Position::Data { header, taken } => {
+                let assembler = self.assembler.as_mut().expect(BEGUN);
+                let most = (header.payload_len() - taken).min(assembler.room() as u64);
+                (most >= WORTH && !assembler.is_compressed()).then(|| assembler.landing(most))
             }
             _ => None,
         }
@@ -290,7 +341,8 @@ impl Reader {
             return Ok(None);
         };
         let header = *header;
-        let (len, outcome) = self.assembler.landed(header.masking_key().map(|key| key.rotated(*taken)));
+        let assembler = self.assembler.as_mut().expect(BEGUN);
+        let (len, outcome) = assembler.landed(header.masking_key().map(|key| key.rotated(*taken)));
         *taken += len as u64;
         let is_rest = *taken == header.payload_len();
         outcome?;
@@ -308,7 +360,8 @@ impl Reader {
         };
         let (len, arrived) = (header.payload_len(), (buffer.len() - header.size()) as u64);
         let plain = matches!(header.opcode(), Opcode::TEXT | Opcode::BINARY) && !header.rsv(1);
-        if !plain || !self.assembler.adopts(arrived.min(len), len, buffer.capacity() as u64) {
+        let is_free = self.assembler.is_none() && self.wants_whole();
+        if !plain || !is_free || !Assembler::adopts(arrived.min(len), len, buffer.capacity() as u64) {
             return None;
         }
         if let Err(error) = self.begin_frame(header, limits) {
@@ -321,34 +374,44 @@ impl Reader {
             behind.extend_from_slice(&buffer[len..]);
             buffer.truncate(len);
         }
-        self.assembler.adopt(core::mem::replace(buffer, behind));
+        self.assembler.as_mut().expect(BEGUN).adopt(core::mem::replace(buffer, behind));
         Some(self.landed())
     }
 
     pub(super) const fn wants_whole(&self) -> bool {
-        self.assembler.wants_whole()
+        matches!(self.wanted, Wanted::Whole)
     }
 
     pub(super) fn held(&self) -> usize {
-        self.assembler.len()
+        self.assembler.as_ref().map_or(0, |assembler| assembler.len())
     }
 
     /// Whether nothing more is taken before some of what is held is. A control frame that has begun is finished.
     #[inline]
     pub(super) fn is_held_back(&self) -> bool {
-        self.assembler.is_full() && !matches!(self.position, Position::Control { .. })
+        self.assembler.as_ref().is_some_and(|assembler| assembler.is_full())
+            && !matches!(self.position, Position::Control(_))
     }
 
     pub(super) fn want(&mut self, wanted: Wanted, limits: &Limits) -> Outcome {
-        self.assembler.want(wanted, limits).map(|()| None)
+        self.wanted = wanted;
+        if let Wanted::Pieces { window } = wanted {
+            self.window = Assembler::window(window);
+        }
+        match &mut self.assembler {
+            Some(assembler) => assembler.want(wanted, limits).map(|()| None),
+            None => Ok(None),
+        }
     }
 
     pub(super) fn incoming(&self) -> Option<Incoming> {
-        self.assembler.incoming()
+        self.assembler.as_ref()?.incoming()
     }
 
     pub(super) fn take_piece(&mut self) -> Bytes {
-        self.assembler.take_piece()
+        let piece = self.assembler.as_mut().map(|assembler| assembler.take_piece());
+        self.put_away();
+        piece.unwrap_or_default()
     }
 
     /// Gives up what has begun.
