@@ -35,8 +35,9 @@ struct Waiting {
     task: Option<Waker>,
     /// Whoever waits for a message.
     reader: Option<Waker>,
-    /// All others, in the order in which they came.
-    others: Vec<Entry>,
+    /// All others, in the order in which they came; mostly there are none.
+    #[expect(clippy::box_collection, reason = "an empty list takes 24 bytes, in every connection")]
+    others: Option<Box<Vec<Entry>>>,
     last_ticket: u64,
 }
 
@@ -117,7 +118,7 @@ impl Waiters {
         }
         waiting.last_ticket += 1;
         let ticket = waiting.last_ticket;
-        waiting.others.push(Entry { ticket, wants, waker: waker.clone(), called: false });
+        waiting.others.get_or_insert_default().push(Entry { ticket, wants, waker: waker.clone(), called: false });
         self.has_others.store(true, Ordering::Relaxed);
         *place = Some(Place { waiters: Arc::clone(self), ticket });
         None
@@ -139,7 +140,7 @@ impl Waiters {
 
     /// Whether anybody waits to send.
     pub(crate) fn has_senders(&self) -> bool {
-        self.has_others() && lock(&self.waiting).others.iter().any(|entry| entry.wants != Wants::Change)
+        self.has_others() && lock(&self.waiting).others().any(|entry| entry.wants != Wants::Change)
     }
 
     /// Wakes those whose wait is over, all but the one with this place.
@@ -187,20 +188,29 @@ impl Waiters {
 }
 
 impl Waiting {
+    fn others(&self) -> impl Iterator<Item = &Entry> {
+        self.others.iter().flat_map(|others| others.iter())
+    }
+
+    fn others_mut(&mut self) -> impl Iterator<Item = &mut Entry> {
+        self.others.iter_mut().flat_map(|others| others.iter_mut())
+    }
+
     fn first_in_line(&self) -> Option<&Entry> {
-        self.others.iter().find(|entry| matches!(entry.wants, Wants::Turn(_)))
+        self.others().find(|entry| matches!(entry.wants, Wants::Turn(_)))
     }
 
     fn find(&mut self, ticket: u64) -> Option<&mut Entry> {
-        self.others.iter_mut().find(|entry| entry.ticket == ticket)
+        self.others_mut().find(|entry| entry.ticket == ticket)
     }
 
     fn remove(&mut self, ticket: u64) -> Option<Entry> {
-        let at = self.others.iter().position(|entry| entry.ticket == ticket)?;
-        let removed = self.others.remove(at);
-        if self.others.is_empty() {
+        let others = self.others.as_mut()?;
+        let at = others.iter().position(|entry| entry.ticket == ticket)?;
+        let removed = others.remove(at);
+        if others.is_empty() {
             // An idle connection holds no buffer.
-            self.others = Vec::new();
+            self.others = None;
         }
         Some(removed)
     }
@@ -208,7 +218,7 @@ impl Waiting {
     /// The wakers of those for whom it holds, who are told whether they are the first in line.
     fn call(&mut self, mut holds: impl FnMut(&Entry, bool) -> bool) -> Vec<Waker> {
         let first = self.first_in_line().map(|first| first.ticket);
-        let called = self.others.iter_mut().filter(|entry| !entry.called && holds(entry, Some(entry.ticket) == first));
+        let called = self.others_mut().filter(|entry| !entry.called && holds(entry, Some(entry.ticket) == first));
         called
             .map(|entry| {
                 entry.called = true;
@@ -244,7 +254,7 @@ impl Drop for Place {
         let mut waiting = lock(&self.waiters.waiting);
         let was_first = waiting.first_in_line().is_some_and(|first| first.ticket == self.ticket);
         let left = waiting.remove(self.ticket);
-        self.waiters.has_others.store(!waiting.others.is_empty(), Ordering::Relaxed);
+        self.waiters.has_others.store(waiting.others.is_some(), Ordering::Relaxed);
         // It may have been woken in vain: its turn must not be lost with it.
         let next = waiting.first_in_line().filter(|_| was_first).map(|next| next.waker.clone());
         drop(waiting);
