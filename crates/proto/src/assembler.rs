@@ -435,7 +435,9 @@ impl Assembler {
                 return;
             }
             // `reserve` would give twice the room there was, and a message keeps what it was given.
-            let before = core::mem::replace(&mut self.payload, stock::take(len.saturating_add(more)));
+            let room = len.saturating_add(more);
+            let made = if self.fragments > 1 { BytesMut::with_capacity(room) } else { stock::take(room) };
+            let before = core::mem::replace(&mut self.payload, made);
             self.payload.extend_from_slice(&before);
             stock::give_back(before);
         }

@@ -52,9 +52,10 @@ pub fn take(room: usize) -> BytesMut {
     kept.unwrap_or_else(|| BytesMut::with_capacity(room))
 }
 
-/// Takes a buffer back, for the next one who needs it; what is in it is of no use any more.
+/// Takes a buffer back, for the next one who needs it; what is in it is of no use any more. One of which somebody holds a
+/// part is not kept.
 pub fn give_back(buffer: BytesMut) {
-    with(|stock| stock.give_back(buffer));
+    reclaim(buffer.freeze());
 }
 
 /// Lets go of all that this thread keeps.
@@ -71,7 +72,7 @@ pub(crate) fn reclaim(bytes: Bytes) {
     if with(|stock| Some(stock.lent > 0)) == Some(true)
         && let Ok(buffer) = bytes.try_into_mut()
     {
-        give_back(buffer);
+        with(|stock| stock.give_back(buffer));
     }
 }
 

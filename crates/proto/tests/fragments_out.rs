@@ -113,6 +113,17 @@ fn after_the_peers_close_no_fragment_follows() {
 }
 
 #[test]
+fn pongs_between_answers_that_have_not_left_make_no_position_written() {
+    let mut connection = facing(Role::Client, Limits::default());
+    let ping = frame(Role::Client, true, Opcode::PING, &[b'?'; 125]);
+    for _ in 0..3 {
+        receive(&mut connection, [&ping[..]]);
+        connection.send(Message::from("a")).unwrap();
+    }
+    assert_eq!(connection.written_to(), 0);
+}
+
+#[test]
 fn a_position_is_written_once_its_last_byte_is_and_pings_and_pongs_do_not_count() {
     for sender in [Role::Client, Role::Server] {
         for taken in [1, 2, 3, 7, 100, 4_096, 5_000, 70_000] {

@@ -1,6 +1,6 @@
 //! Deadlines: when a connection is woken though nothing has come.
 //!
-//! A timer of tokio's takes 128 bytes, and every connection has a Ping to send some time. So one task of each runtime keeps
+//! A timer of tokio's is an allocation of 112 bytes, and every connection has a Ping to send some time. So one task of each runtime keeps
 //! the deadlines of all connections there with one timer, at 24 bytes each. An alarm that is put off is not looked for: it
 //! goes off in vain, and is set anew.
 
@@ -37,18 +37,22 @@ impl Alarm {
     ///
     /// # Panics
     /// The first time, outside a tokio runtime and in one without a timer.
-    pub(crate) fn set(&mut self, at: Instant, now: Instant, waiters: &Arc<Waiters>) {
+    pub(crate) fn set(&mut self, at: Instant, waiters: &Arc<Waiters>) {
         waiters.hush();
-        // It may be an older one that has rung.
-        let is_set = self.set_to.is_some_and(|set| now < set && set <= at);
+        let clock = match &mut self.clock {
+            Some(clock) if !clock.alarms().is_over => clock,
+            // The first time, or in another runtime than that, which has ended.
+            none => {
+                self.set_to = None;
+                none.insert(clock(at))
+            }
+        };
+        // It may be an older one that has rung. The time is asked for after that was heard of, so that what has not come by
+        // then rings later.
+        let is_set = self.set_to.is_some_and(|set| now() < set && set <= at);
         if !is_set {
-            self.set_to = Some(at);
-            let clock = match &mut self.clock {
-                Some(clock) if !clock.alarms().is_over => clock,
-                // The first time, or in another runtime than that, which has ended.
-                none => none.insert(clock(at)),
-            };
             clock.add(Entry { at, waiters: Arc::downgrade(waiters) });
+            self.set_to = Some(at);
         }
     }
 }
@@ -97,12 +101,16 @@ async fn keep(kept: Kept, mut sleep: Pin<Box<Sleep>>) {
     }
 }
 
-/// Where the runtime ends before its connections, so do the alarms.
+/// Where the runtime ends before its connections all alarms go off, to be set elsewhere.
 struct Kept(Arc<Clock>);
 
 impl Drop for Kept {
     fn drop(&mut self) {
-        self.0.alarms().is_over = true;
+        let mut alarms = self.0.alarms();
+        alarms.is_over = true;
+        let entries = core::mem::take(&mut alarms.entries);
+        drop(alarms);
+        entries.iter().filter_map(|entry| entry.waiters.upgrade()).for_each(|waiters| waiters.ring());
     }
 }
 
@@ -113,6 +121,9 @@ struct Clock(Mutex<Alarms>);
 #[derive(Default)]
 struct Alarms {
     entries: BinaryHeap<Entry>,
+    /// With more entries than this, and twice as many as there are connections, it is time to look for those whose
+    /// connections are gone.
+    most: usize,
     /// Connections that have joined.
     connections: usize,
     /// Its task has ended: whoever comes now begins another.
@@ -132,14 +143,14 @@ impl Clock {
     /// One connection more, if it is not over.
     fn join(&self) -> bool {
         let mut alarms = self.alarms();
-        alarms.connections += 1;
+        alarms.connections += usize::from(!alarms.is_over);
         !alarms.is_over
     }
 
     /// One connection less.
     fn leave(&self) {
         let mut alarms = self.alarms();
-        alarms.connections -= 1;
+        alarms.connections = alarms.connections.saturating_sub(1);
         let task = if alarms.connections == 0 { alarms.task.take() } else { None };
         drop(alarms);
         if let Some(task) = task {
@@ -151,9 +162,11 @@ impl Clock {
         let mut alarms = self.alarms();
         let is_first = alarms.entries.peek().is_none_or(|first| entry.at < first.at);
         // As often as their number has doubled, so that it costs each next to nothing.
-        if alarms.entries.len() >= FEW + 2 * alarms.connections {
+        if alarms.entries.len() >= alarms.most.max(FEW).max(2 * alarms.connections) {
             alarms.entries.retain(|entry| entry.waiters.strong_count() > 0);
-            alarms.entries.shrink_to(FEW);
+            let most = FEW.max(2 * alarms.entries.len());
+            alarms.entries.shrink_to(most);
+            alarms.most = most;
         }
         alarms.entries.push(entry);
         let task = if is_first { alarms.task.take() } else { None };
@@ -250,7 +263,7 @@ mod tests {
         fn sleep_until(&mut self, at: Instant) {
             drop(self.waiters.read(&Waker::from(Arc::clone(&self.woken))));
             if !self.alarm.goes_off_by(at, &self.waiters) {
-                self.alarm.set(at, now(), &self.waiters);
+                self.alarm.set(at, &self.waiters);
             }
         }
 
@@ -371,11 +384,12 @@ mod tests {
             || tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         let mut sleeper = Sleeper::new();
         runtime().block_on(async { sleeper.sleep_until(now() + SECOND) });
+        // Its alarms go off with it.
+        assert_eq!(sleeper.woken(), 1);
         runtime().block_on(async {
-            sleeper.alarm.set_to = None;
             sleeper.sleep_until(now() + SECOND);
             pass(SECOND).await;
-            assert_eq!(sleeper.woken(), 1);
+            assert_eq!(sleeper.woken(), 2);
         });
     }
 

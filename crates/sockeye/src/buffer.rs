@@ -3,6 +3,7 @@
 use core::cell::Cell;
 
 use bytes::BytesMut;
+use sockeye_proto::stock;
 
 /// One read takes at most this much: what a TCP receive window commonly has ready.
 pub(crate) const SIZE: usize = 64 << 10;
@@ -32,10 +33,12 @@ pub(crate) fn take() -> BytesMut {
 }
 
 /// Takes back such a buffer, for the next read. One that is still shared is left to whoever lets go of it last, and one of
-/// another size, which was never lent, to the heap.
+/// another size, which was a large message's, to the [stock].
 pub(crate) fn give_back(mut buffer: BytesMut) {
     buffer.clear();
     if buffer.try_reclaim(SIZE) && buffer.capacity() == SIZE {
         let _ = SHARED.try_with(|place| place.set(Some(buffer)));
+    } else {
+        stock::give_back(buffer);
     }
 }

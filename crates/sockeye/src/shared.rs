@@ -130,7 +130,7 @@ impl Shared {
         }
         turn.read_as(reading);
         // What has been read already needs no waiting.
-        while turn.parse(1) {
+        while turn.has_unparsed() && turn.parse(1) {
             if let Some(found) = look(&mut turn) {
                 return Poll::Ready(found);
             }
@@ -143,6 +143,10 @@ impl Shared {
     /// The next message, if it has been read already and nothing else has to be done for it: no turn has to be taken.
     pub(crate) fn take_read(&self) -> Option<Message> {
         let mut state = lock(&self.state);
+        if state.driven.is_none() && scope::polled().is_some() {
+            // The first turn in a future that drives.
+            return None;
+        }
         state.reader_waits = false;
         let message = state.driver.take_read();
         state.driver.account();

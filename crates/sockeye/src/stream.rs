@@ -215,7 +215,10 @@ impl Driver {
                 return Poll::Ready(found);
             }
             let held = self.connection.held();
-            ready!(self.progress(goal));
+            if self.progress(goal).is_pending() {
+                // What has been written meanwhile may be what is waited for.
+                return look(self).map_or(Poll::Pending, Poll::Ready);
+            }
             if self.connection.held() > held {
                 self.judge_budget();
             }
@@ -257,10 +260,11 @@ impl Driver {
         if self.parse(goal) {
             return Poll::Ready(());
         }
-        let before = (self.has_unwritten(), self.is_broken());
+        let (was_unwritten, was_broken) = (self.has_unwritten(), self.is_broken());
         self.write();
         self.notice_end();
-        if self.has_ended() || before != (self.has_unwritten(), self.is_broken()) {
+        self.changed |= was_unwritten != self.has_unwritten();
+        if self.has_ended() || was_broken != self.is_broken() {
             self.changed = true;
             return Poll::Ready(());
         }
@@ -494,7 +498,7 @@ impl Driver {
         }
         let now = now();
         if now < deadline {
-            self.alarm.set(deadline, now, &self.waiters);
+            self.alarm.set(deadline, &self.waiters);
             return Poll::Pending;
         }
         if given_up.is_some_and(|deadline| deadline <= now) {

@@ -165,7 +165,7 @@ impl Waiters {
 
     /// The time has come for something.
     pub(crate) fn ring(self: &Arc<Self>) {
-        self.has_rung.store(true, Ordering::Relaxed);
+        self.has_rung.store(true, Ordering::Release);
         self.wake_by_ref();
     }
 
@@ -174,7 +174,8 @@ impl Waiters {
     }
 
     pub(crate) fn hush(&self) {
-        self.has_rung.store(false, Ordering::Relaxed);
+        // Whoever looks at the clock after this finds what has rung before it to have come.
+        self.has_rung.swap(false, Ordering::AcqRel);
     }
 
     /// All but those who are not the first in line.

@@ -366,6 +366,22 @@ async fn a_sleeping_handler_answers_pings_and_finds_the_messages_when_it_wakes()
     assert_eq!(answered_close(&mut peer).await, 1000);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_connection_whose_next_message_was_read_before_it_was_driven_is_driven_all_the_same() {
+    let (near, mut far) = tokio::io::duplex(4096);
+    let mut ws = WebSocket::from_stream(near, Role::Server, Limits::default());
+    far.write_all(&[text("one"), text("two")].concat()).await.unwrap();
+    assert_eq!(ws.recv().await.unwrap(), Some("one".into()));
+    let driven = tokio::spawn(sockeye::drive(async move {
+        assert_eq!(ws.recv().await.unwrap(), Some("two".into()));
+        tokio::time::sleep(Duration::from_secs(5)).await;
+    }));
+    yield_now().await;
+    far.write_all(&ping("there?")).await.unwrap();
+    assert_eq!(soon(read_frame(&mut far)).await, Some((true, Opcode::PONG, b"there?".to_vec())));
+    driven.await.unwrap();
+}
+
 #[tokio::test]
 async fn a_sleeping_handler_answers_close_and_learns_of_it_when_it_wakes() {
     let (told, tell) = oneshot::channel();

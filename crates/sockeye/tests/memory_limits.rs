@@ -192,6 +192,32 @@ async fn there_and_back(client: &mut WebSocket, server: &mut WebSocket, len: usi
 }
 
 #[test]
+fn a_connection_whose_last_read_ended_within_a_frame_holds_no_more_than_what_it_has_of_that() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let (near, mut far) = tokio::io::duplex(64 << 10);
+        let mut ws = WebSocket::from_stream(near, Role::Server, Limits::default());
+        let frame = client_frame(true, Opcode::BINARY, &[7; 100]);
+        let batch = frame.repeat(500);
+        let mut before = 0;
+        // The first time the pipe makes its buffer.
+        for rest in [&frame[..], &frame[..1]] {
+            far.write_all(&[&batch, rest].concat()).await.unwrap();
+            for _ in 0..500 {
+                ws.recv().await.unwrap();
+            }
+            if rest == frame {
+                ws.recv().await.unwrap();
+                before = heap::held();
+            }
+        }
+        assert!(timeout(Duration::from_millis(10), ws.recv()).await.is_err());
+        let held = heap::held() - before;
+        assert!(held < 4 << 10, "{held} bytes");
+    });
+}
+
+#[test]
 fn an_idle_connection_holds_after_a_thousand_messages_and_a_mebibyte_what_it_held_before() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {

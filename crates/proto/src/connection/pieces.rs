@@ -28,9 +28,11 @@ impl Connection {
     /// while receiving. After a call that ends holding back, [`receive`](Self::receive) is to be called even without any
     /// more bytes: of a compressed message more may be there already.
     pub fn want(&mut self, wanted: Wanted) -> Option<Event> {
-        let outcome = self.reader.want(wanted, &self.limits);
-        // What is discarded is not judged.
-        if self.state.reads() { self.settle(outcome) } else { None }
+        match self.reader.want(wanted, &self.limits) {
+            Err(error) if self.state.reads() => self.settle(Err(error)),
+            // What is discarded is not judged.
+            _ => None,
+        }
     }
 
     /// Whether messages are [wanted](Self::want) whole.

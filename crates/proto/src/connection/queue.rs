@@ -126,7 +126,7 @@ impl Queue {
 
     /// Appends the last frame of all, behind others that are encoded. No more follow, and no room is made for them.
     pub(super) fn end_with(&mut self, frames: BytesMut, header: Header, payload: &[u8]) {
-        self.tail.unsplit(frames);
+        self.tail.extend_from_slice(&frames);
         append(&mut self.tail, header, payload);
     }
 
@@ -167,7 +167,7 @@ impl Queue {
         self.probe_placed |= has_probe;
         self.controls = frames.len();
         if self.chunks.is_empty() {
-            self.tail.unsplit(frames);
+            self.tail.extend_from_slice(&frames);
             self.placed = self.tail.len();
             return;
         }

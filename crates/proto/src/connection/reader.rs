@@ -393,14 +393,15 @@ impl Reader {
             && !matches!(self.position, Position::Control(_))
     }
 
-    pub(super) fn want(&mut self, wanted: Wanted, limits: &Limits) -> Outcome {
+    #[inline]
+    pub(super) fn want(&mut self, wanted: Wanted, limits: &Limits) -> Result<(), Error> {
         self.wanted = wanted;
         if let Wanted::Pieces { window } = wanted {
             self.window = Assembler::window(window);
         }
         match &mut self.assembler {
-            Some(assembler) => assembler.want(wanted, limits).map(|()| None),
-            None => Ok(None),
+            Some(assembler) => assembler.want(wanted, limits),
+            None => Ok(()),
         }
     }
 

@@ -181,7 +181,7 @@ impl Writer {
     /// count as data that waits.
     pub(super) fn data_written(&self) -> u64 {
         let waiting = self.queue.as_ref().map_or(0, |queue| queue.len() - queue.controls());
-        self.accepted - waiting as u64
+        self.accepted.saturating_sub(waiting as u64)
     }
 
     pub(super) fn queued(&self) -> usize {

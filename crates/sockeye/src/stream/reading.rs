@@ -69,20 +69,26 @@ impl Driver {
             return None;
         }
         let event = if self.lends {
-            self.connection.receive_shared(&mut self.unparsed)?
+            match self.connection.receive_shared(&mut self.unparsed) {
+                None => return None,
+                event => event,
+            }
         } else {
             let Received { consumed, event, .. } = self.connection.receive(&mut self.unparsed);
             self.unparsed.advance(consumed);
-            event?
-        };
-        let Event::Message(message) = event else {
-            self.take_event(Some(event));
-            return None;
+            event
         };
         if self.unparsed.is_empty() {
             // An idle connection holds no buffer; a message that is lent does.
             self.unparsed = BytesMut::new();
         }
+        let message = match event? {
+            Event::Message(message) => message,
+            event => {
+                self.take_event(Some(event));
+                return None;
+            }
+        };
         self.note_size(&message);
         self.reading = Reading::Nobody;
         self.settled = false;
@@ -99,6 +105,11 @@ impl Driver {
         self.lends = false;
         let rest = BytesMut::from(&self.unparsed[..]);
         buffer::give_back(core::mem::replace(&mut self.unparsed, rest));
+    }
+
+    /// Whether bytes have been read that have not been taken apart, or what they inflate to.
+    pub(crate) fn has_unparsed(&self) -> bool {
+        !self.unparsed.is_empty() || self.connection.held() > 0
     }
 
     /// How many messages wait to be taken.
