@@ -1,6 +1,6 @@
 //! How an accepted connection lives: its handler runs, and the connection closes as the handler ended.
 //!
-//! The one seam between a connection and what runs it: today a tokio task, in time also a reactor of our own.
+//! The one seam between a connection and what runs it, which is a tokio task.
 
 use core::error::Error;
 use core::future::Future;
