@@ -336,7 +336,6 @@ impl Connection {
     }
 
     /// What an event of the reader's means for the connection as a whole.
-    #[cold]
     fn settle(&mut self, outcome: Result<Option<Event>, Error>) -> Option<Event> {
         match outcome {
             Ok(event) => {
