@@ -164,8 +164,7 @@ impl Sender {
         match self.try_turn(message.len()) {
             Ok(mut turn) => {
                 turn.connection.send(message).expect("there is room on an open connection");
-                // What is accepted is accepted, even if it will not arrive.
-                drop(turn.leave());
+                turn.leave_at_once();
                 Ok(())
             }
             Err(error) => Err(error(message)),
@@ -180,7 +179,7 @@ impl Sender {
     pub fn try_send_prepared(&self, prepared: &Prepared) -> Result<(), TrySendError> {
         let mut turn = self.try_turn(prepared.message().len()).map_err(|error| error(prepared.message().clone()))?;
         turn.connection.send_prepared(prepared).expect("there is room on an open connection");
-        drop(turn.leave());
+        turn.leave_at_once();
         Ok(())
     }
 

@@ -4,11 +4,14 @@
 //! woken: nobody who changes something has to know who waits for it.
 
 use core::cell::RefCell;
+use core::future::{Future, poll_fn};
 use core::ops::{Deref, DerefMut};
+use core::pin::pin;
 use core::task::{Context, Poll, Waker};
 use std::sync::{Arc, Weak};
 
 use sockeye_proto::{Connection, Message};
+use tokio::task::unconstrained;
 
 use crate::budget::{Budget, Share};
 use crate::error::Error;
@@ -279,10 +282,8 @@ impl Shared {
     /// peer has ended the connection, too, or the closing deadline has passed.
     async fn drain(self: Arc<Self>) {
         let mut place = None;
-        core::future::poll_fn(|cx| {
-            self.poll_watch(cx, &mut place, Reads::One, |driver| (!driver.has_to_drain()).then_some(()))
-        })
-        .await;
+        poll_fn(|cx| self.poll_watch(cx, &mut place, Reads::One, |driver| (!driver.has_to_drain()).then_some(())))
+            .await;
         lock(&self.state).draining = false;
         // What was accepted since found a task at work that had just ended.
         self.turn().drain();
@@ -351,6 +352,15 @@ impl Turn<'_> {
         let _ = self.progress(goal);
         self.drain();
         Ok(())
+    }
+
+    /// The same for one who does not wait, and so cannot let others have their turn: tokio's budget of operations for a poll
+    /// would only leave what a broadcast sends to the task of each subscriber.
+    ///
+    /// What was accepted is accepted, even if it will not arrive.
+    pub(crate) fn leave_at_once(&mut self) {
+        let leave = poll_fn(|_| Poll::Ready(self.leave()));
+        let _ = pin!(unconstrained(leave)).poll(&mut Context::from_waker(Waker::noop()));
     }
 
     /// What was accepted stays in the queue until that is long.

@@ -905,3 +905,13 @@ fn a_waker_that_owns_a_handle_is_dropped_under_no_lock() {
     }
     thread.join().unwrap();
 }
+
+#[tokio::test]
+async fn what_one_poll_sends_to_three_hundred_connections_leaves_in_it() {
+    for number in 0..300 {
+        let (near, _far) = tokio::io::duplex(4096);
+        let ws = WebSocket::from_stream(near, Role::Server, Limits::default());
+        ws.try_send("news").unwrap();
+        assert_eq!(ws.queued_bytes(), 0, "connection {number}");
+    }
+}
