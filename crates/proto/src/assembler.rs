@@ -108,6 +108,7 @@ const UNBOUNDED: usize = usize::MAX;
 const FIRST: u64 = 16 << 10;
 /// Room is made for so many times what has arrived.
 const GROWTH: u64 = 16;
+
 impl Assembler {
     /// The window for whoever takes pieces and never gave one: a read's worth.
     pub(crate) const WINDOW: usize = 64 << 10;

@@ -150,7 +150,7 @@ impl Clock {
     /// One connection less.
     fn leave(&self) {
         let mut alarms = self.alarms();
-        alarms.connections = alarms.connections.saturating_sub(1);
+        alarms.connections -= 1;
         let task = if alarms.connections == 0 { alarms.task.take() } else { None };
         drop(alarms);
         if let Some(task) = task {
