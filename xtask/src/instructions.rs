@@ -1,8 +1,7 @@
-//! How many instructions the core takes, against the counts that are kept in the tree.
+//! How many instructions the core and the driver take, against the counts that are kept in the tree.
 
 use core::time::Duration;
 use std::fs;
-use std::path::PathBuf;
 
 use crate::process::{Step, logs, root, rustc_says};
 use crate::setup::{VALGRIND, need};
@@ -17,19 +16,22 @@ const SLACK: f64 = 0.05;
 pub(crate) fn stage() -> Stage {
     Stage {
         name: "instructions",
-        about: "what the core costs in instructions, ± 2 % of what it did",
+        about: "what the core and the driver cost in instructions, ± 2 % of what they did",
         run: Box::new(|| {
-            let counted = count()?;
-            let text = fs::read_to_string(kept_in()).map_err(|error| Stop::Failed(format!("{KEPT}: {error}")))?;
-            let kept = Counts::parse(&text).map_err(|why| Stop::Failed(format!("{KEPT}: {why}")))?;
-            if kept.made_by != counted.made_by {
-                let (kept, counted) = (kept.made_by, counted.made_by);
-                say(&format!("nothing to compare with: {KEPT} is of {kept}, and this is {counted}"));
-                return Ok(());
+            let mut have_moved = 0;
+            for benchmark in &BENCHMARKS {
+                let counted = benchmark.count()?;
+                let kept = benchmark.kept()?;
+                if kept.made_by != counted.made_by {
+                    let (path, kept, counted) = (benchmark.path, kept.made_by, counted.made_by);
+                    say(&format!("nothing to compare with: {path} is of {kept}, and this is {counted}"));
+                    continue;
+                }
+                let moved = moved(&kept, &counted);
+                moved.iter().for_each(|line| say(&format!("  {line}")));
+                have_moved += moved.len();
             }
-            let moved = moved(&kept, &counted);
-            moved.iter().for_each(|line| say(&format!("  {line}")));
-            match moved.len() {
+            match have_moved {
                 0 => Ok(()),
                 n => Err(Stop::Failed(format!("{n} counts have moved; if that is meant: {COMMAND}"))),
             }
@@ -41,42 +43,70 @@ pub(crate) fn stage() -> Stage {
 pub(crate) fn writing() -> Stage {
     Stage {
         name: "instructions",
-        about: "what the core costs in instructions, for crates/proto/benches/instructions.txt",
+        about: "what the core and the driver cost in instructions, for the files that keep it",
         run: Box::new(|| {
-            let counted = count()?;
-            let kept = fs::read_to_string(kept_in()).ok().and_then(|text| Counts::parse(&text).ok());
-            for line in kept.iter().flat_map(|kept| moved(kept, &counted)) {
-                say(&format!("  {line}"));
+            for benchmark in &BENCHMARKS {
+                let counted = benchmark.count()?;
+                for line in benchmark.kept().iter().flat_map(|kept| moved(kept, &counted)) {
+                    say(&format!("  {line}"));
+                }
+                fs::write(root().join(benchmark.path), format!("{}{}", benchmark.about, counted.text))?;
+                say(&format!("wrote {}", benchmark.path));
             }
-            fs::write(kept_in(), format!("{ABOUT}{}", counted.text))?;
-            say(&format!("wrote {KEPT}"));
             Ok(())
         }),
     }
 }
 
-const KEPT: &str = "crates/proto/benches/instructions.txt";
 const COMMAND: &str = "cargo xtask instructions --write";
-const ABOUT: &str = "\
+
+/// A benchmark that counts, and the file that keeps what it has counted.
+struct Benchmark {
+    package: &'static str,
+    path: &'static str,
+    /// What the file says before the counts.
+    about: &'static str,
+}
+
+const BENCHMARKS: [Benchmark; 2] = [
+    Benchmark {
+        package: "sockeye-proto",
+        path: "crates/proto/benches/instructions.txt",
+        about: "\
 # What the core costs, as `cargo xtask instructions --write` has counted it: instructions of our own and of Rust's
 # libraries, those of libc left out, and calls into libc. How it is counted is in instructions.rs. Not comparable
 # between compilers, nor with what runs outside of valgrind where the processor has AVX-512.
-";
+",
+    },
+    Benchmark {
+        package: "sockeye",
+        path: "crates/sockeye/benches/instructions.txt",
+        about: "\
+# What the core and the driver cost together, beside the transport, as `cargo xtask instructions --write` has counted it;
+# the rest as in crates/proto/benches/instructions.txt.
+",
+    },
+];
 
-fn kept_in() -> PathBuf {
-    root().join(KEPT)
-}
+impl Benchmark {
+    fn kept(&self) -> Result<Counts, Stop> {
+        let path = self.path;
+        let text = fs::read_to_string(root().join(path)).map_err(|error| Stop::Failed(format!("{path}: {error}")))?;
+        Counts::parse(&text).map_err(|why| Stop::Failed(format!("{path}: {why}")))
+    }
 
-/// Builds the benchmark and lets it count.
-fn count() -> Result<Counts, Stop> {
-    need(&[VALGRIND])?;
-    let step = |name| Step::cargo(name).args(["bench", "--package", "sockeye-proto", "--bench", "instructions"]);
-    step("instructions-build").arg("--no-run").run()?;
-    let file = logs().join("instructions.txt");
-    step("instructions").arg("--").arg(&file).limit(Duration::from_secs(180)).run()?;
-    let (version, host) = (rustc_says("rustc ")?, rustc_says("host: ")?);
-    let text = format!("compiler: rustc {version} for {host}\n{}", fs::read_to_string(file)?);
-    Counts::parse(&text).map_err(|why| Stop::Failed(format!("the benchmark's counts: {why}")))
+    /// Builds the benchmark and lets it count.
+    fn count(&self) -> Result<Counts, Stop> {
+        need(&[VALGRIND])?;
+        let log = format!("instructions-{}", self.package);
+        let step = |name: &str| Step::cargo(name).args(["bench", "--package", self.package, "--bench", "instructions"]);
+        step(&format!("{log}-build")).arg("--no-run").run()?;
+        let file = logs().join(format!("{log}.txt"));
+        step(&log).arg("--").arg(&file).limit(Duration::from_secs(180)).run()?;
+        let (version, host) = (rustc_says("rustc ")?, rustc_says("host: ")?);
+        let text = format!("compiler: rustc {version} for {host}\n{}", fs::read_to_string(file)?);
+        Counts::parse(&text).map_err(|why| Stop::Failed(format!("the benchmark's counts: {why}")))
+    }
 }
 
 /// The counts of all workloads, and what they hold for.
@@ -220,7 +250,9 @@ mod tests {
 
     #[test]
     fn the_counts_that_are_kept_can_be_read() {
-        let text = fs::read_to_string(kept_in()).unwrap();
-        assert_eq!(format!("{ABOUT}{}", counts(&text).text), text);
+        for Benchmark { path, about, .. } in BENCHMARKS {
+            let text = fs::read_to_string(root().join(path)).unwrap();
+            assert_eq!(format!("{about}{}", counts(&text).text), text, "{path}");
+        }
     }
 }

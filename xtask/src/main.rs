@@ -23,7 +23,7 @@ Commands:
   test [STAGE…]    check everything, or the named stages
   conformance      all of the Autobahn testsuite, and the table in docs/compliance.md
   fuzz [SECONDS]   fuzz every target for so long (default: 10)
-  instructions     what the core costs in instructions, against the counts in the tree
+  instructions     what core and driver cost in instructions, against the counts in the tree
 
 `cargo xtask <COMMAND> --help` says more.
 ";
@@ -41,9 +41,10 @@ Example: cargo xtask fuzz 600
 ";
 
 const INSTRUCTIONS_USAGE: &str = "\
-Counts the instructions that small pieces of the core's work take, with callgrind,
-and compares them with crates/proto/benches/instructions.txt: ± 2 %. With another
-compiler, or without AVX2, there is nothing to compare with.
+Counts the instructions that small pieces of the core's work and an echo of the
+driver's take, with callgrind, and compares them with the instructions.txt in the
+benches of crates/proto and crates/sockeye: ± 2 %. With another compiler, or without
+AVX2, there is nothing to compare with.
 
 Usage: cargo xtask instructions [--write]
 

@@ -54,10 +54,10 @@ impl Limits {
         Self { message: bytes, ..self }
     }
 
-    /// The most frames a received message may come in, empty ones counted. 131,072 unless set.
+    /// The most frames a received message may come in, empty ones counted; at least 1. 131,072 unless set.
     #[must_use]
     pub const fn fragments(self, frames: u32) -> Self {
-        Self { fragments: frames, ..self }
+        Self { fragments: if frames == 0 { 1 } else { frames }, ..self }
     }
 
     /// How long closing may take in all, from the first Close frame to the end of the transport. 10 s unless set.

@@ -33,6 +33,12 @@ impl Alarm {
         self.set_to.is_some_and(|set| set <= at) && !waiters.has_rung()
     }
 
+    /// Whether it is set, and has not gone off.
+    #[inline]
+    pub(crate) fn is_set(&self, waiters: &Waiters) -> bool {
+        self.set_to.is_some() && !waiters.has_rung()
+    }
+
     /// Wakes them then, at the latest.
     ///
     /// # Panics

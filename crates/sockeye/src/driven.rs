@@ -73,23 +73,40 @@ impl Drive {
     ) -> Poll<T> {
         self.polls += 1;
         let poll = DrivePoll::new(self.id, self.polls);
-        let (polled, adopted) = {
-            let _mark = Mark::set(poll);
-            (future(cx), shared::take_adopted(self.id))
-        };
+        // The connection that is likely to be used.
+        let first = self.own.as_ref().map(Shared::address);
+        let first = first.or_else(|| self.adopted.first().map(|adopted| adopted.as_ptr().addr()));
+        let mark = Mark::set(poll, cx.waker(), first.unwrap_or_default());
+        let polled = future(cx);
+        let adopted = shared::take_adopted(self.id);
+        let settled = mark.settled();
+        drop(mark);
         let is_new = self.waker.as_ref().is_none_or(|waker| !waker.will_wake(cx.waker()));
         if is_new {
             self.waker = Some(cx.waker().clone());
         }
-        if let Some(own) = &self.own {
+        // What was settled with this waker needs no second look.
+        let settled = settled.filter(|_| !is_new);
+        if settled.is_some() && settled == first && self.has_one() && adopted.is_empty() {
+            return polled;
+        }
+        if let Some(own) = self.own.as_ref().filter(|own| settled != Some(own.address())) {
             own.settle(cx, poll, is_new);
         }
         let live = |connection: &Weak<Shared>, is_new| {
-            connection.upgrade().is_some_and(|shared| shared.settle(cx, poll, is_new))
+            settled == Some(connection.as_ptr().addr())
+                || connection.upgrade().is_some_and(|shared| shared.settle(cx, poll, is_new))
         };
         self.adopted.retain(|connection| live(connection, is_new));
         self.adopted.extend(adopted.into_iter().filter(|connection| live(connection, true)));
         polled
+    }
+}
+
+impl Drive {
+    /// Whether it drives one connection.
+    fn has_one(&self) -> bool {
+        usize::from(self.own.is_some()) + self.adopted.len() == 1
     }
 }
 

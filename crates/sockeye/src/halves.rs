@@ -52,13 +52,10 @@ impl<'ws> Incoming<'ws> {
     /// Dropping the future loses nothing but the message that was lent before.
     pub async fn recv(&mut self) -> Result<Option<MessageRef<'_>>, Error> {
         self.give_back();
-        self.message = self.handle.take_read();
-        if self.message.is_none() {
-            let waits = Waits { handle: self.handle };
-            let received = poll_fn(|cx| self.handle.poll_lent(cx)).await;
-            waits.over();
-            self.message = received?;
-        }
+        let waits = Waits { handle: self.handle };
+        let received = poll_fn(|cx| self.handle.poll_lent(cx)).await;
+        waits.over();
+        self.message = received?;
         Ok(self.message.as_ref().map(MessageRef::from))
     }
 
@@ -79,11 +76,14 @@ impl<'ws> Incoming<'ws> {
 }
 
 impl Handle {
-    fn poll_lent(&self, cx: &Context<'_>) -> Poll<Result<Option<Message>, Error>> {
+    fn poll_lent(&self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Error>> {
+        if let Some(polled) = self.quick_recv(cx) {
+            return polled.map(|message| Ok(Some(message)));
+        }
         self.poll_read(cx, Reading::Whole, |driver| {
             let message = match driver.take_message() {
                 Some(message) => message,
-                None => Ok(Some(driver.take_read()?)),
+                None => Ok(Some(driver.take_lent()?)),
             };
             driver.read_as(Reading::Nobody);
             Some(message)

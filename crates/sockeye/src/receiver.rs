@@ -74,9 +74,9 @@ impl Receiver {
 }
 
 impl Shared {
-    pub(crate) fn poll_recv(self: &Arc<Self>, cx: &Context<'_>) -> Poll<Result<Option<Message>, Error>> {
-        if let Some(message) = self.take_read() {
-            return Poll::Ready(Ok(Some(message)));
+    pub(crate) fn poll_recv(self: &Arc<Self>, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Error>> {
+        if let Some(polled) = self.quick_recv(cx) {
+            return polled.map(|message| Ok(Some(message)));
         }
         self.poll_read(cx, Reading::Whole, |driver| {
             let message = driver.take_message()?;

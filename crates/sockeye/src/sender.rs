@@ -324,6 +324,12 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Self { sender, len, queue, leaving, place } = self.get_mut();
+        if place.is_none() {
+            let queue = |connection: &mut Connection| queue.take().expect("a message is accepted once")(connection);
+            if let Some(accepted) = sender.handle.quick_accept(*len, queue) {
+                return Poll::Ready(accepted);
+            }
+        }
         sender.handle.poll_accept(cx, place, Wants::Turn(*len), |turn| {
             let queue = queue.take().expect("a message is accepted once");
             queue(&mut turn.connection)?;

@@ -3,23 +3,25 @@
 //! A [`Turn`] is the connection, locked. It is never held over an await, and when it ends those whose wait is over are
 //! woken: nobody who changes something has to know who waits for it.
 
-use core::cell::RefCell;
-use core::future::{Future, poll_fn};
+mod quick;
+mod turn;
+
+use core::cell::Cell;
+use core::future::poll_fn;
 use core::ops::{Deref, DerefMut};
-use core::pin::pin;
-use core::task::{Context, Poll, Waker};
+use core::task::{Context, Poll};
 use std::sync::{Arc, Weak};
 
-use sockeye_proto::{Connection, Message};
-use tokio::task::unconstrained;
+use sockeye_proto::Connection;
 
 use crate::budget::{Budget, Share};
 use crate::error::Error;
 use crate::scope::{self, DriveId, DrivePoll};
 use crate::stream::{ANY, Driver, Reading};
-use crate::sync::{Mutex, MutexGuard, lock, spawn, thread_local};
+use crate::sync::{Mutex, lock, thread_local};
 use crate::transport::Transport;
-use crate::waiters::{Due, Place, Waiters, Wants};
+use crate::waiters::{Place, Waiters, Wants};
+pub(crate) use turn::Turn;
 
 pub(crate) struct Shared {
     state: Mutex<State>,
@@ -32,8 +34,12 @@ struct State {
     driver: Driver,
     /// Handles that people hold.
     handles: u32,
+    /// Nothing is out of the ordinary, and nobody waits but the reader: see `quick.rs`.
+    quick: bool,
     /// The reader may be waiting.
     reader_waits: bool,
+    /// It waits by the waker of the task that drives the connection, which is not kept a second time.
+    task_reads: bool,
     /// A server holds on to the connection until its handler has ended, whatever that drops.
     kept: bool,
     /// The future whose task drives the connection.
@@ -46,17 +52,20 @@ struct State {
 
 thread_local! {
     /// The connections that have been used in a poll for the first time, and what drives them from then on.
-    static ADOPTED: RefCell<Vec<(DriveId, Weak<Shared>)>> = const { RefCell::new(Vec::new()) };
+    static ADOPTED: Cell<Vec<(DriveId, Weak<Shared>)>> = const { Cell::new(Vec::new()) };
 }
 
 /// The connections that this one's future has used for the first time. Those of a future around it stay.
 pub(crate) fn take_adopted(id: DriveId) -> Vec<Weak<Shared>> {
-    let taken = ADOPTED.try_with(|adopted| {
-        let mine = |&mut (by, _): &mut (DriveId, _)| by == id;
-        adopted.borrow_mut().extract_if(.., mine).map(|(_, connection)| connection).collect()
-    });
     // There is none on a thread that has ended.
-    taken.unwrap_or_default()
+    let mut adopted = ADOPTED.try_with(Cell::take).unwrap_or_default();
+    if adopted.is_empty() {
+        return Vec::new();
+    }
+    let mine = |&mut (by, _): &mut (DriveId, _)| by == id;
+    let taken = adopted.extract_if(.., mine).map(|(_, connection)| connection).collect();
+    ADOPTED.with(|others| others.set(adopted));
+    taken
 }
 
 /// How far one who waits for something else reads.
@@ -85,7 +94,9 @@ impl Shared {
         let state = State {
             driver,
             handles: 0,
+            quick: false,
             reader_waits: false,
+            task_reads: false,
             kept: false,
             driven: None,
             settled: None,
@@ -106,13 +117,23 @@ impl Shared {
         Turn { shared: self, state: Some(state), here, myself: None, replaced: None, again: None }
     }
 
+    /// Where it is: nothing else is there for as long as somebody has it.
+    #[inline]
+    pub(crate) fn address(self: &Arc<Self>) -> usize {
+        Arc::as_ptr(self).addr()
+    }
+
     /// The poll that is going on, if it is of the future that drives the connection. One that is driven by none is driven by
     /// that from now on.
     fn adopt(self: &Arc<Self>, driven: &mut Option<DriveId>) -> Option<DrivePoll> {
         let poll = scope::polled()?;
         if driven.is_none() {
             *driven = Some(poll.id());
-            ADOPTED.with(|adopted| adopted.borrow_mut().push((poll.id(), Arc::downgrade(self))));
+            ADOPTED.with(|adopted| {
+                let mut connections = adopted.take();
+                connections.push((poll.id(), Arc::downgrade(self)));
+                adopted.set(connections);
+            });
         }
         (*driven == Some(poll.id())).then_some(poll)
     }
@@ -139,21 +160,9 @@ impl Shared {
             }
         }
         turn.replaced = self.waiters.read(cx.waker());
-        turn.state().reader_waits = true;
+        let state = turn.state();
+        (state.reader_waits, state.task_reads) = (true, false);
         turn.run(cx, 1, look)
-    }
-
-    /// The next message, if it has been read already and nothing else has to be done for it: no turn has to be taken.
-    pub(crate) fn take_read(&self) -> Option<Message> {
-        let mut state = lock(&self.state);
-        if state.driven.is_none() && scope::polled().is_some() {
-            // The first turn in a future that drives.
-            return None;
-        }
-        state.reader_waits = false;
-        let message = state.driver.take_read();
-        state.driver.account();
-        message
     }
 
     /// Waits for something to be written, answered or ended.
@@ -287,148 +296,6 @@ impl Shared {
         lock(&self.state).draining = false;
         // What was accepted since found a task at work that had just ended.
         self.turn().drain();
-    }
-}
-
-/// The connection, for as long as nobody waits: locked. It derefs to the [`Driver`].
-pub(crate) struct Turn<'a> {
-    shared: &'a Arc<Shared>,
-    /// There until it is dropped.
-    state: Option<MutexGuard<'a, State>>,
-    /// The poll of the future that drives the connection within which this runs: its queue is written at the end of that.
-    here: Option<DrivePoll>,
-    /// The place of the one whose turn it is, who looks for itself.
-    myself: Option<u64>,
-    /// A waker that is to be dropped when the connection is unlocked.
-    replaced: Option<Waker>,
-    /// One that is to be woken then, to go on.
-    again: Option<Waker>,
-}
-
-impl Turn<'_> {
-    /// Takes a place, or keeps the one there is.
-    fn wait(&mut self, place: &mut Option<Place>, wants: Wants, cx: &Context<'_>) {
-        if wants != Wants::Change {
-            self.await_room(true);
-        }
-        self.replaced = self.shared.waiters.enter(place, wants, cx.waker());
-        self.myself = place.as_ref().map(Place::ticket);
-    }
-
-    /// Makes progress until there is what the caller looks for, whose task goes on if that takes too long.
-    fn run<T>(&mut self, cx: &Context<'_>, goal: usize, look: impl FnMut(&mut Driver) -> Option<T>) -> Poll<T> {
-        let found = self.deref_mut().run(goal, look);
-        self.go_on(cx);
-        found
-    }
-
-    fn go_on(&mut self, cx: &Context<'_>) {
-        if self.is_unfinished() {
-            self.again = Some(cx.waker().clone());
-        }
-    }
-
-    /// Whether one who stands there can have now what it wants of the queue.
-    pub(crate) fn room_for(&self, place: Option<&Place>, wants: Wants) -> Option<Result<(), Error>> {
-        self.shared.room(self, place, wants)
-    }
-
-    /// What was accepted leaves: at the end of the poll where the connection is driven, at once everywhere else. What
-    /// the transport does not take now is written by whoever drives the connection, or by a task of its own.
-    ///
-    /// # Errors
-    /// That of the transport, if it has failed.
-    pub(crate) fn leave(&mut self) -> Result<(), Error> {
-        if self.here.is_some() {
-            return self.gather();
-        }
-        self.write();
-        if self.is_broken() {
-            return self.check_writable();
-        }
-        // One who only ever sends learns of a Close all the same. One message more, no further: what is behind it waits
-        // until that is taken.
-        let goal = self.ahead() + 1;
-        let _ = self.progress(goal);
-        self.drain();
-        Ok(())
-    }
-
-    /// The same for one who does not wait, and so cannot let others have their turn: tokio's budget of operations for a poll
-    /// would only leave what a broadcast sends to the task of each subscriber.
-    ///
-    /// What was accepted is accepted, even if it will not arrive.
-    pub(crate) fn leave_at_once(&mut self) {
-        let leave = poll_fn(|_| Poll::Ready(self.leave()));
-        let _ = pin!(unconstrained(leave)).poll(&mut Context::from_waker(Waker::noop()));
-    }
-
-    /// What was accepted stays in the queue until that is long.
-    ///
-    /// # Errors
-    /// As for [`leave`](Self::leave).
-    pub(crate) fn gather(&mut self) -> Result<(), Error> {
-        self.unsettle();
-        if self.connection.queued() >= GATHERED {
-            self.write();
-        }
-        if self.is_broken() { self.check_writable() } else { Ok(()) }
-    }
-
-    /// Has what is queued written by a task of its own, if nobody else is there to do it.
-    fn drain(&mut self) {
-        let rest = self.has_to_drain();
-        let state = self.state();
-        if rest && state.driven.is_none() && !state.draining {
-            state.draining = true;
-            if !spawn(Arc::clone(self.shared).drain()) {
-                self.state().draining = false;
-            }
-        }
-    }
-
-    fn state(&mut self) -> &mut State {
-        self.state.as_mut().expect("there until it is dropped")
-    }
-}
-
-impl Deref for Turn<'_> {
-    type Target = Driver;
-
-    fn deref(&self) -> &Driver {
-        &self.state.as_ref().expect("there until it is dropped").driver
-    }
-}
-
-impl DerefMut for Turn<'_> {
-    fn deref_mut(&mut self) -> &mut Driver {
-        &mut self.state().driver
-    }
-}
-
-impl Drop for Turn<'_> {
-    fn drop(&mut self) {
-        self.account();
-        let here = self.here.filter(|_| self.is_settled());
-        let others = self.shared.waiters.has_others();
-        let state = self.state();
-        state.settled = here;
-        // Mostly nobody waits whose wait could be over.
-        let due = (state.reader_waits || others || state.driver.has_room_again()).then(|| {
-            let mut due: Due = state.driver.due();
-            due.reader &= state.reader_waits;
-            state.reader_waits &= !due.reader;
-            due
-        });
-        // Nobody is woken, and no waker dropped, under the lock.
-        self.state = None;
-        self.replaced = None;
-        if let Some(again) = self.again.take() {
-            again.wake();
-        }
-        if let Some(due) = due.filter(|due| due.reader || due.task || others) {
-            self.shared.waiters.notify(due, self.myself);
-        }
     }
 }
 

@@ -20,6 +20,13 @@ pub(crate) enum Transport {
     Ended,
 }
 
+impl Transport {
+    /// Whether bytes that were written may wait for a flush, as in TLS and other layers.
+    pub(crate) const fn buffers(&self) -> bool {
+        matches!(self, Self::Other(_))
+    }
+}
+
 impl AsyncRead for Transport {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match &mut *self {

@@ -8,9 +8,11 @@ use crate::mask;
 /// Appends a frame whose payload is small enough to be copied, and masks it there.
 #[inline]
 pub(super) fn append(buffer: &mut BytesMut, header: Header, payload: &[u8]) {
-    buffer.reserve(header.size() + payload.len());
-    buffer.extend_from_slice(&header.encode());
-    let start = buffer.len();
+    let start = buffer.len() + header.size();
+    buffer.reserve(Header::MAX_SIZE + payload.len());
+    // A copy of a fixed length is no call.
+    buffer.extend_from_slice(header.encode().padded());
+    buffer.truncate(start);
     buffer.extend_from_slice(payload);
     if let Some(key) = header.masking_key() {
         mask::apply(key, 0, &mut buffer[start..]);

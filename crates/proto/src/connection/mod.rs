@@ -165,19 +165,42 @@ impl Connection {
     /// In one case bytes are left without an event: when the connection [is held back](Self::is_held_back), because a
     /// message is to come [in pieces](Self::want) and enough of it is held. They are to be given again, as they are, once
     /// that is over. Of a compressed message more may come then even without bytes, of an empty slice.
+    #[inline]
     pub fn receive(&mut self, bytes: &mut [u8]) -> Received {
+        if let Some(received) = self.receive_whole(bytes) {
+            return received;
+        }
+        self.receive_any(bytes)
+    }
+
+    /// Takes the next message if it is what the bytes begin with, lies whole in one frame and is not compressed: what
+    /// [`receive`](Self::receive) does first, apart for those who have something else to do with all other bytes.
+    ///
+    /// `None`: it is no such message, and nothing was taken. The event is [`Event::Failed`] if it is a text that is not
+    /// UTF-8.
+    #[inline(always)]
+    pub fn receive_whole(&mut self, bytes: &mut [u8]) -> Option<Received> {
+        if !self.state.reads() {
+            return None;
+        }
+        let (consumed, outcome) = self.reader.receive_whole(bytes, &self.limits)?;
+        self.keepalive.hear(consumed);
+        let event = match outcome {
+            Ok(message) => Some(Event::Message(message)),
+            Err(error) => self.settle(Err(error)),
+        };
+        Some(Received { consumed, event })
+    }
+
+    #[inline(never)]
+    fn receive_any(&mut self, bytes: &mut [u8]) -> Received {
         if !self.state.reads() {
             return Received { consumed: bytes.len(), event: None };
         }
         let (consumed, outcome) = self.reader.receive(bytes, &self.limits);
         // Bytes that are given again are no sign of life.
         self.keepalive.hear(consumed);
-        let event = match outcome {
-            // What most bytes are, and what changes nothing here.
-            Ok(event @ (None | Some(Event::Message(_)))) => event,
-            outcome => self.settle(outcome),
-        };
-        Received { consumed, event }
+        Received { consumed, event: self.settle(outcome) }
     }
 
     /// Takes the next message off the bytes where it lies whole in one frame and is not compressed, without copying it:
@@ -271,6 +294,11 @@ impl Connection {
     /// Does nothing when the connection is closing already.
     pub fn close(&mut self, reason: CloseReason) {
         self.transition(close::Event::CloseCalled, || reason);
+    }
+
+    /// All that waits to be written, if it is one piece, as small frames are. `None`: it is several, or nothing.
+    pub fn outgoing_piece(&mut self) -> Option<&[u8]> {
+        self.writer.outgoing_piece()
     }
 
     /// Fills `slices` with what is to be written next, in order; returns how many of them. None: nothing waits.

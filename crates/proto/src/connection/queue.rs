@@ -65,17 +65,18 @@ impl Queue {
 
     /// Lets go of one, for the next connection that needs it.
     pub(super) fn give_back(mut self: Box<Self>) {
-        let Self { mut chunks, mut tail, .. } = core::mem::take(&mut *self);
+        let Self { chunks, tail, chunks_len, within_frame, placed, controls, probe_placed } = &mut *self;
         let (most_tail, most_chunks) = KEPT;
         chunks.clear();
         tail.clear();
         // What was written from its beginning is room again.
-        if tail.try_reclaim(TAIL) && tail.capacity() <= most_tail {
-            self.tail = tail;
+        if tail.capacity() > most_tail || (tail.capacity() < TAIL && !tail.try_reclaim(TAIL)) {
+            *tail = BytesMut::new();
         }
-        if chunks.capacity() <= most_chunks {
-            self.chunks = chunks;
+        if chunks.capacity() > most_chunks {
+            *chunks = VecDeque::new();
         }
+        (*chunks_len, *within_frame, *placed, *controls, *probe_placed) = (0, false, 0, 0, false);
         let _ = SPARE.try_with(|spare| spare.set(Some(self)));
     }
 
@@ -187,6 +188,11 @@ impl Queue {
 
     // --- out ---
 
+    /// All of it, if it has gathered in one piece.
+    pub(super) fn one_piece(&self) -> Option<&[u8]> {
+        self.is_one_piece().then_some(&self.tail)
+    }
+
     /// Fills `slices` with what is to be written next, in order; returns how many of them.
     pub(super) fn outgoing<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         let tail = (!self.tail.is_empty()).then_some(&self.tail[..]);
@@ -198,6 +204,11 @@ impl Queue {
     pub(super) fn written(&mut self, mut bytes: usize) -> bool {
         self.placed = self.placed.saturating_sub(bytes);
         let probe_written = self.placed == 0 && core::mem::take(&mut self.probe_placed);
+        if self.chunks.is_empty() && bytes == self.tail.len() {
+            self.tail.clear();
+            self.within_frame = false;
+            return probe_written;
+        }
         while bytes > 0
             && let Some(front) = self.chunks.front_mut()
         {

@@ -68,11 +68,7 @@ impl Reader {
     }
 
     /// Takes bytes until they are used up, have completed an event, or there is no room for more of a message.
-    #[inline]
     pub(super) fn receive(&mut self, bytes: &mut [u8], limits: &Limits) -> (usize, Outcome) {
-        if let Some(whole) = self.take_whole(bytes, limits) {
-            return whole;
-        }
         let mut consumed = 0;
         while !self.is_held_back() {
             let (taken, outcome) = self.step(&mut bytes[consumed..], limits);
@@ -86,25 +82,13 @@ impl Reader {
 
     /// All steps at once for a message that is all there in one frame, as most are: nothing of it has to be remembered.
     /// `None` where anything is out of the ordinary, or wrong; nothing was taken then.
-    #[inline]
-    fn take_whole(&self, bytes: &mut [u8], limits: &Limits) -> Option<(usize, Outcome)> {
+    #[inline(always)]
+    pub(super) fn receive_whole(&self, bytes: &mut [u8], limits: &Limits) -> Option<(usize, Result<Message, Error>)> {
         let (kind, key, payload) = self.find_whole(bytes, limits)?;
         let end = payload.end;
         let payload = &mut bytes[payload];
-        let outcome = Assembler::judge_whole(kind, key, payload)
-            .map(|judged| Some(Event::Message(judged.holding(Bytes::copy_from_slice(payload)))));
-        Some((end, outcome))
-    }
-
-    /// Whether a message of this length that is all there in one frame can be handed out as it is: nothing is left of
-    /// another one, and it is within what may be held, and the limits.
-    #[inline]
-    fn takes_whole(&self, len: u64, limits: &Limits) -> bool {
-        let within = match self.wanted {
-            Wanted::Whole => len <= limits.max_message() as u64,
-            Wanted::Pieces { .. } => len < self.window as u64,
-        };
-        self.assembler.is_none() && within && limits.max_fragments() > 0
+        let judged = Assembler::judge_whole(kind, key, payload);
+        Some((end, judged.map(|judged| judged.holding(Bytes::copy_from_slice(payload)))))
     }
 
     /// The same for whoever holds the bytes' buffer, of which the message becomes a part.
@@ -139,11 +123,21 @@ impl Reader {
         };
         let context = Context { sender: self.sender, in_message: false, compression: false };
         let len = header.payload_len();
-        if !header.fin() || !rules::check(header, context) || !self.takes_whole(len, limits) {
+        if self.assembler.is_some() || !header.fin() || !rules::check(header, context) || len > self.most_whole(limits)
+        {
             return None;
         }
         let payload = bytes[header.size()..].get(..usize::try_from(len).ok()?)?;
         Some((kind, header.masking_key(), header.size()..header.size() + payload.len()))
+    }
+
+    /// The most bytes a message may have that is all there in one frame: within what may be held, and the limits.
+    #[inline]
+    fn most_whole(&self, limits: &Limits) -> u64 {
+        match self.wanted {
+            Wanted::Whole => limits.max_message() as u64,
+            Wanted::Pieces { .. } => self.window as u64 - 1,
+        }
     }
 
     /// Takes one header, or as much of one payload as there is. Where there is a byte, it takes one, or ends a compressed

@@ -58,6 +58,7 @@ impl Writer {
     }
 
     /// Queues a message compressed. Whether that was agreed on and has made it smaller; if not, nothing was queued.
+    #[inline(never)]
     fn compressed_message(&mut self, opcode: Opcode, payload: &[u8]) -> bool {
         let Some(deflater) = self.deflater.as_mut().filter(|deflater| deflater.wants(payload.len())) else {
             return false;
@@ -154,6 +155,14 @@ impl Writer {
         self.queued() > self.close_len
     }
 
+    /// All that waits, if it has gathered in one piece.
+    pub(super) fn outgoing_piece(&mut self) -> Option<&[u8]> {
+        if self.queue.as_ref().is_none_or(|queue| queue.takes_controls()) {
+            self.place();
+        }
+        self.queue.as_ref()?.one_piece()
+    }
+
     pub(super) fn outgoing<'a>(&'a mut self, slices: &mut [IoSlice<'a>]) -> usize {
         if self.queue.as_ref().is_none_or(|queue| queue.takes_controls()) {
             self.place();
@@ -215,7 +224,15 @@ impl Writer {
         }
     }
 
+    #[inline]
     fn place(&mut self) {
+        if self.waiting.is_some() {
+            self.place_waiting();
+        }
+    }
+
+    #[inline(never)]
+    fn place_waiting(&mut self) {
         if let Some(waiting) = self.waiting.take() {
             let frames = waiting.frames(self.keys);
             self.queue().place(frames, waiting.has_probe());

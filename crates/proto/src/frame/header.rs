@@ -89,26 +89,39 @@ impl Header {
     #[must_use]
     #[inline]
     pub fn parse(bytes: &[u8]) -> Parse {
-        let &[first, second, ref rest @ ..] = bytes else {
-            return Parse::Partial { missing: 2 - bytes.len() };
+        // Mostly there is room for any header, and no bound is looked at again.
+        match bytes.first_chunk() {
+            Some(bytes) => Parse::Complete(Self::read(bytes)),
+            None => Self::parse_short(bytes),
+        }
+    }
+
+    /// The same for fewer bytes than the longest header has.
+    #[inline(never)]
+    fn parse_short(bytes: &[u8]) -> Parse {
+        let missing = match bytes {
+            &[_, second, ..] => Self::size_of(second).saturating_sub(bytes.len()),
+            _ => 2 - bytes.len(),
         };
-        let size = Self::size_of(second);
-        let Some(missing) = size.checked_sub(bytes.len()).filter(|&missing| missing > 0) else {
-            let (payload_len, rest) = match second & 0x7F {
-                126 => (u64::from(u16::from_be_bytes([rest[0], rest[1]])), &rest[2..]),
-                127 => {
-                    let (length, rest) = rest.split_at(8);
-                    (u64::from_be_bytes(length.try_into().expect("split at 8")), rest)
-                }
-                short => (u64::from(short), rest),
-            };
-            let key = match second & Self::MASK {
-                0 => MaskingKey::default(),
-                _ => MaskingKey::new([rest[0], rest[1], rest[2], rest[3]]),
-            };
-            return Parse::Complete(Self { first, second, key, payload_len });
+        if missing > 0 {
+            return Parse::Partial { missing };
+        }
+        let mut padded = [0; Self::MAX_SIZE];
+        padded[..bytes.len()].copy_from_slice(bytes);
+        Parse::Complete(Self::read(&padded))
+    }
+
+    /// Reads a header that is all there.
+    #[inline]
+    fn read(bytes: &[u8; Self::MAX_SIZE]) -> Self {
+        let &[first, second, a, b, c, d, e, f, g, h, i, j, k, l] = bytes;
+        let (payload_len, key) = match second & 0x7F {
+            126 => (u64::from(u16::from_be_bytes([a, b])), MaskingKey::new([c, d, e, f])),
+            127 => (u64::from_be_bytes([a, b, c, d, e, f, g, h]), MaskingKey::new([i, j, k, l])),
+            short => (u64::from(short), MaskingKey::new([a, b, c, d])),
         };
-        Parse::Partial { missing }
+        let key = if second & Self::MASK != 0 { key } else { MaskingKey::ZERO };
+        Self { first, second, key, payload_len }
     }
 
     /// The header of a frame we send: reserved bits 0, the length in its shortest form, masked when a key is given.
@@ -140,14 +153,24 @@ impl Header {
 
     /// Writes the header as the bytes it is on the wire: what [`parse`](Self::parse) read, to the bit.
     #[must_use]
+    #[inline]
     pub fn encode(self) -> Encoded {
         let mut bytes = [0; Self::MAX_SIZE];
         bytes[0] = self.first;
         bytes[1] = self.second;
-        let extra = self.length_form().extra_bytes();
-        bytes[2..2 + extra].copy_from_slice(&self.payload_len.to_be_bytes()[8 - extra..]);
+        let key = match self.length_form() {
+            LengthForm::Bits7 => 2,
+            LengthForm::Bits16 => {
+                bytes[2..10].copy_from_slice(&(self.payload_len << 48).to_be_bytes());
+                4
+            }
+            LengthForm::Bits64 => {
+                bytes[2..10].copy_from_slice(&self.payload_len.to_be_bytes());
+                10
+            }
+        };
         if self.masked() {
-            bytes[2 + extra..6 + extra].copy_from_slice(&self.key.bytes());
+            bytes[key..key + 4].copy_from_slice(&self.key.bytes());
         }
         Encoded { bytes, size: self.size() }
     }
@@ -221,14 +244,27 @@ impl Header {
     }
 
     const fn size_of(second: u8) -> usize {
-        let length = match second & 0x7F {
+        SIZES[second as usize] as usize
+    }
+}
+
+/// What a header takes, by its second byte: in a table, as it is asked for several times on the way of each frame.
+static SIZES: [u8; 256] = {
+    let mut sizes = [2; 256];
+    let mut second = 0;
+    while second < 256 {
+        sizes[second] += match second & 0x7F {
             126 => 2,
             127 => 8,
             _ => 0,
         };
-        2 + length + if second & Self::MASK != 0 { 4 } else { 0 }
+        if second & 0x80 != 0 {
+            sizes[second] += 4;
+        }
+        second += 1;
     }
-}
+    sizes
+};
 
 impl fmt::Debug for Header {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -248,6 +284,13 @@ impl fmt::Debug for Header {
 pub struct Encoded {
     bytes: [u8; Header::MAX_SIZE],
     size: usize,
+}
+
+impl Encoded {
+    /// The bytes with zeros behind them.
+    pub(crate) const fn padded(&self) -> &[u8; Header::MAX_SIZE] {
+        &self.bytes
+    }
 }
 
 impl core::ops::Deref for Encoded {

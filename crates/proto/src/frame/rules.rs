@@ -150,10 +150,11 @@ pub fn check(header: Header, context: Context) -> bool {
     let [first, second] = header.first_bytes();
     let table = &FIRST_BYTE[usize::from(context.in_message) << 1 | usize::from(context.compression)];
     let longest = table[usize::from(first)];
-    header.masked() == context.sender.masks()
-        && (second & 0x7F).cast_signed() <= longest
-        && header.length_form() == LengthForm::for_len(header.payload_len())
-        && header.payload_len() <= MAX_PAYLOAD_LEN
+    // A length of 7 bits is the shortest form of itself, and most are such.
+    let is_minimal = second & 0x7F <= 125
+        || (header.length_form() == LengthForm::for_len(header.payload_len())
+            && header.payload_len() <= MAX_PAYLOAD_LEN);
+    header.masked() == context.sender.masks() && (second & 0x7F).cast_signed() <= longest && is_minimal
 }
 
 /// Every rule a frame with this header breaks, in the order of the fields. The cold half.

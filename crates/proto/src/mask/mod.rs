@@ -7,40 +7,41 @@ use core::fmt;
 
 /// The four bytes a client draws at random for each frame and masks its payload with.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub struct MaskingKey([u8; 4]);
+pub struct MaskingKey {
+    /// The four bytes as they lie in memory.
+    word: u32,
+}
 
 impl MaskingKey {
     /// Four zero bytes, under which masking changes nothing.
-    pub const ZERO: Self = Self([0; 4]);
+    pub const ZERO: Self = Self::new([0; 4]);
 
     /// A key from its bytes, in the order they have on the wire.
     #[must_use]
     pub const fn new(bytes: [u8; 4]) -> Self {
-        Self(bytes)
+        Self { word: u32::from_ne_bytes(bytes) }
     }
 
     /// The key's bytes, in the order they have on the wire.
     #[must_use]
     pub const fn bytes(self) -> [u8; 4] {
-        self.0
+        self.word.to_ne_bytes()
     }
 
     /// The key as it stands for a payload's byte number `offset` and those after it.
     #[must_use]
     pub const fn rotated(self, offset: u64) -> Self {
-        let [a, b, c, d] = self.0;
-        Self(match offset % 4 {
-            0 => [a, b, c, d],
-            1 => [b, c, d, a],
-            2 => [c, d, a, b],
-            _ => [d, a, b, c],
-        })
+        let bits = 8 * (offset % 4) as u32;
+        // The byte at the lowest address is the first.
+        let word =
+            if cfg!(target_endian = "little") { self.word.rotate_right(bits) } else { self.word.rotate_left(bits) };
+        Self { word }
     }
 }
 
 impl fmt::Debug for MaskingKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [a, b, c, d] = self.0;
+        let [a, b, c, d] = self.bytes();
         write!(f, "MaskingKey({a:02x} {b:02x} {c:02x} {d:02x})")
     }
 }
@@ -77,13 +78,17 @@ const WIDE: usize = 64;
 /// The one loop. It is compiled as it stands, and again in [`x86`] for wider registers.
 #[inline(always)]
 fn xor(key: MaskingKey, bytes: &mut [u8]) {
-    let key = key.bytes();
-    let word = u64::from_ne_bytes([key[0], key[1], key[2], key[3], key[0], key[1], key[2], key[3]]);
+    let key = key.word;
+    let word = u64::from(key) << 32 | u64::from(key);
     let (words, rest) = bytes.as_chunks_mut::<8>();
     for bytes in words {
         *bytes = (u64::from_ne_bytes(*bytes) ^ word).to_ne_bytes();
     }
-    for (byte, key) in rest.iter_mut().zip(word.to_ne_bytes()) {
+    let (half, rest) = rest.as_chunks_mut::<4>();
+    for bytes in half {
+        *bytes = (u32::from_ne_bytes(*bytes) ^ key).to_ne_bytes();
+    }
+    for (byte, key) in rest.iter_mut().zip(key.to_ne_bytes()) {
         *byte ^= key;
     }
 }

@@ -138,7 +138,7 @@ impl Driver {
     }
 
     pub(super) fn end(&mut self, timeout: Option<Error>) {
-        let lost = self.connection.has_unsent_messages() || self.unflushed;
+        let lost = self.connection.has_unsent_messages() || self.unflushed.is_some();
         let ended_in = self.connection.transport_ended();
         // Both Close frames went their way, and what was accepted before ours.
         let clean = ended_in == State::Exchanged && !lost;
@@ -150,7 +150,6 @@ impl Driver {
         }
         let (by, reason) = ending.began.take().map_or((ClosedBy::Nobody, None), |(by, reason)| (by, Some(reason)));
         ending.closed = Some(Closed::new(by, reason, clean));
-        self.unflushed = false;
         self.transport = Transport::Ended;
         self.alarm = Alarm::default();
         self.unparsed = BytesMut::new();

@@ -1,193 +1,183 @@
-//! How messages are taken: whole, in pieces, or not at all; and how far is read ahead of that.
+//! How bytes come in, and are handed to the protocol.
 
-use bytes::{Buf, Bytes, BytesMut};
-use sockeye_proto::connection::{Incoming, Received, Wanted};
-use sockeye_proto::{Event, Message};
+use core::pin::{Pin, pin};
+use core::task::{Context, Poll, ready};
+use std::io;
 
-use super::Driver;
-use crate::ahead::{Ahead, READ_AHEAD};
+use bytes::{Buf, BufMut};
+use sockeye_proto::connection::Received;
+use sockeye_proto::{Event, Message, stock};
+use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
+
+use super::{Broken, Driver, Reading, now};
 use crate::buffer;
-use crate::error::Error;
 
-/// How the next message will be taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reading {
-    /// Nobody waits for it.
-    Nobody,
-    /// As a whole.
-    Whole,
-    /// In pieces, once it has begun.
-    Start,
-    /// In pieces: it has begun.
-    Pieces,
-    /// Not at all: messages are discarded.
-    Discard,
-}
+/// A message of this length is large: copying it out costs more than a buffer of its own.
+const LARGE: usize = 32 << 10;
+/// The most room that is made for one before anything of it has come.
+const LARGEST: usize = 1 << 20;
+/// Room beside the payload: for its header, and so that a read that does not fill it shows that nothing else is there.
+const BESIDE: usize = 1 << 10;
+/// So much is read first: whatever it turns out to be, it is not much more than any other read brings.
+const FIRST: usize = (64 << 10) + BESIDE;
 
 impl Driver {
-    /// The next message, or the end, if either has come.
-    pub(crate) fn take_message(&mut self) -> Option<Result<Option<Message>, Error>> {
-        let was_full = self.is_full();
-        if let Some(message) = self.ahead.take() {
-            self.has_room_again |= was_full;
-            self.settled = false;
-            return Some(Ok(Some(message)));
-        }
-        self.take_end()
-    }
-
-    /// The message that has begun to arrive.
-    pub(crate) fn begun(&self) -> Option<Incoming> {
-        self.connection.incoming().filter(|_| !self.skipping)
-    }
-
-    /// The next piece of the message that has begun, or its end.
-    pub(crate) fn take_piece(&mut self) -> Option<Result<Option<Bytes>, Error>> {
-        loop {
-            let piece = self.connection.take_piece();
-            if !piece.is_empty() {
-                self.settled = false;
-                return Some(Ok(Some(piece)));
-            }
-            if self.pieces_ended {
-                self.pieces_ended = false;
-                self.reading = Reading::Nobody;
-                return Some(Ok(None));
-            }
-            if !self.inflate_on() && self.connection.incoming().is_none_or(|incoming| incoming.held == 0) {
-                return self.has_ended().then(|| Err(self.ended().err().unwrap_or(Error::Aborted)));
-            }
-        }
-    }
-
-    /// The next message, if it is there in what has been read and nothing else has to be done for it. Where messages are lent
-    /// it shares that buffer.
-    #[inline]
-    pub(crate) fn take_read(&mut self) -> Option<Message> {
-        let is_next = self.ahead.is_empty() && matches!(self.reading, Reading::Nobody | Reading::Whole);
-        if self.unparsed.is_empty() || !is_next || !self.connection.wants_whole() {
-            return None;
-        }
-        let event = if self.lends {
-            match self.connection.receive_shared(&mut self.unparsed) {
-                None => return None,
-                event => event,
-            }
-        } else {
-            let Received { consumed, event, .. } = self.connection.receive(&mut self.unparsed);
-            self.unparsed.advance(consumed);
-            event
-        };
-        if self.unparsed.is_empty() {
-            // An idle connection holds no buffer; a message that is lent does.
-            self.unparsed = BytesMut::new();
-        }
-        let message = match event? {
-            Event::Message(message) => message,
-            event => {
-                self.take_event(Some(event));
-                return None;
-            }
-        };
-        self.note_size(&message);
-        self.reading = Reading::Nobody;
-        self.settled = false;
-        Some(message)
-    }
-
-    /// Messages are lent from now on.
-    pub(crate) const fn lend(&mut self) {
-        self.lends = true;
-    }
-
-    /// Messages are lent no more: what is left in the buffer is copied, so that the thread has it again.
-    pub(crate) fn lend_no_more(&mut self) {
-        self.lends = false;
-        let rest = BytesMut::from(&self.unparsed[..]);
-        buffer::give_back(core::mem::replace(&mut self.unparsed, rest));
-    }
-
-    /// Whether bytes have been read that have not been taken apart, or what they inflate to.
-    pub(crate) fn has_unparsed(&self) -> bool {
-        !self.unparsed.is_empty() || self.connection.held() > 0
-    }
-
-    /// How many messages wait to be taken.
-    pub(crate) fn ahead(&self) -> usize {
-        self.ahead.len()
-    }
-
-    pub(crate) const fn reading(&self) -> Reading {
-        self.reading
-    }
-
-    /// Says how the next message will be taken. What has come of it by now is skipped if it was taken in pieces and will
-    /// not be any more.
-    pub(crate) fn read_as(&mut self, reading: Reading) {
-        if self.reading == reading || self.reading == Reading::Discard {
-            return;
-        }
-        if self.reading == Reading::Pieces {
-            self.skipping = !self.pieces_ended;
-            self.pieces_ended = false;
-            drop(self.connection.take_piece());
-        }
-        self.reading = reading;
-        self.settled = false;
-        if reading == Reading::Discard {
-            self.ahead = Ahead::default();
-            self.has_room_again = true;
-        }
-    }
-
-    /// Messages are taken again, after they were discarded for a while; from the next one on.
-    pub(crate) fn read_again(&mut self) {
-        drop(self.connection.take_piece());
-        self.skipping = self.connection.incoming().is_some();
-        self.reading = Reading::Nobody;
-        self.settled = false;
-    }
-
-    /// Tells the protocol how the next message is wanted: while nobody waits for it, only a little is held, and nothing is
-    /// judged by how large it will be.
-    pub(super) fn choose(&mut self) {
-        let window = match self.reading {
-            Reading::Whole if !self.skipping => None,
-            Reading::Nobody if !self.skipping => Some(READ_AHEAD.saturating_sub(self.ahead.cost())),
-            _ => Some(READ_AHEAD),
-        };
-        let event = self.connection.want(window.map_or(Wanted::Whole, |window| Wanted::Pieces { window }));
-        self.take_event(event);
-        if self.skipping || self.reading == Reading::Discard {
-            self.drops_pieces();
-        }
-    }
-
-    /// Whether pieces of the message that is arriving are thrown away; if so, what is held of it is.
-    pub(super) fn drops_pieces(&mut self) -> bool {
-        let drops = self.skipping || self.reading == Reading::Discard;
-        if drops {
-            drop(self.connection.take_piece());
-        }
-        drops
-    }
-
-    /// Takes what a compressed message has inflated to beyond what could be held before. Whether that has ended it.
-    pub(super) fn inflate_on(&mut self) -> bool {
-        if self.connection.incoming().is_none_or(|incoming| !incoming.compressed) {
+    /// Takes apart what has been read before. Whether that has changed anything.
+    pub(crate) fn parse(&mut self, goal: usize) -> bool {
+        self.choose();
+        if !self.wants_more(goal) {
             return false;
         }
-        let Received { event, .. } = self.connection.receive(&mut []);
-        let ended = event.is_some();
-        self.take_event(event);
-        ended
+        if self.unparsed.is_empty() {
+            return self.inflate_on();
+        }
+        let mut has_changed = false;
+        while !self.unparsed.is_empty() && self.wants_more(goal) {
+            let Received { consumed, event, .. } = self.connection.receive(&mut self.unparsed);
+            self.unparsed.advance(consumed);
+            let held_back = consumed == 0 && event.is_none();
+            self.take_event(event);
+            if held_back && !self.drops_pieces() {
+                break;
+            }
+            has_changed = true;
+        }
+        if self.unparsed.is_empty() {
+            // An idle connection holds no buffer.
+            buffer::give_back(core::mem::take(&mut self.unparsed));
+        }
+        has_changed
     }
 
-    pub(super) fn wants_more(&self, goal: usize) -> bool {
-        self.ahead.len() < goal && !self.is_full()
+    /// Reads once, and takes what came apart.
+    pub(super) fn read(&mut self, goal: usize) -> Poll<()> {
+        if let Some(mut landing) = self.connection.landing() {
+            // A large payload: what is left of it is read to where it will stay.
+            let mut cx = Context::from_waker(&self.waker);
+            let read = ready!(pin!(self.transport.read_buf(&mut landing)).poll(&mut cx));
+            if self.took(read) {
+                let event = self.connection.landed();
+                self.take_event(event);
+            }
+            return Poll::Ready(());
+        }
+        if self.large > 0 {
+            return self.read_large(goal);
+        }
+        if self.lends {
+            return self.read_to_lend(None);
+        }
+        buffer::lend(|buffer| {
+            let mut buffer = ReadBuf::new(buffer);
+            let mut cx = Context::from_waker(&self.waker);
+            let read = ready!(Pin::new(&mut self.transport).poll_read(&mut cx, &mut buffer));
+            let bytes = buffer.filled_mut();
+            if self.took(read.map(|()| bytes.len())) {
+                let parsed = self.receive(bytes, goal);
+                self.unparsed.extend_from_slice(&bytes[parsed..]);
+            }
+            Poll::Ready(())
+        })
     }
 
-    pub(super) const fn is_full(&self) -> bool {
-        self.ahead.cost() >= READ_AHEAD
+    /// Reads what is likely to be a large message into a buffer that becomes its own if it is one.
+    fn read_large(&mut self, goal: usize) -> Poll<()> {
+        let mut buffer = stock::take(self.large + BESIDE);
+        let mut cx = Context::from_waker(&self.waker);
+        let read = pin!(self.transport.read_buf(&mut (&mut buffer).limit(FIRST))).poll(&mut cx);
+        let is_ready = read.is_ready();
+        if let Poll::Ready(read) = read
+            && self.took(read)
+        {
+            let event = self.connection.adopt(&mut buffer);
+            self.take_event(event);
+            let parsed = self.receive(&mut buffer, goal);
+            self.unparsed.extend_from_slice(&buffer[parsed..]);
+        }
+        stock::give_back(buffer);
+        if is_ready { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// Reads once, into a buffer that stays here until all in it is taken apart.
+    pub(super) fn read_to_lend(&mut self, cx: Option<&mut Context<'_>>) -> Poll<()> {
+        let mut lent = buffer::take();
+        let mut room = (&mut lent).limit(buffer::SIZE);
+        let read = pin!(self.transport.read_buf(&mut room));
+        let polled = match cx {
+            Some(cx) => read.poll(cx),
+            None => read.poll(&mut Context::from_waker(&self.waker)),
+        };
+        let took = polled.map(|read| self.took(read));
+        if took == Poll::Ready(true) {
+            self.unparsed = lent;
+        } else {
+            buffer::give_back(lent);
+        }
+        took.map(drop)
+    }
+
+    /// Whether a read brought bytes; if it did not, nothing more will come.
+    pub(super) fn took(&mut self, read: io::Result<usize>) -> bool {
+        match read {
+            Ok(0) => self.read_ended = true,
+            Ok(_) => return true,
+            Err(error) => {
+                self.read_ended = true;
+                // A reset after the closing handshake is one way to end; `notice_end` knows.
+                self.broken.get_or_insert_with(|| Broken::now(error));
+            }
+        }
+        false
+    }
+
+    /// Hands bytes to the protocol as long as messages are wanted. Returns how many it took.
+    fn receive(&mut self, bytes: &mut [u8], goal: usize) -> usize {
+        let mut taken = 0;
+        while taken < bytes.len() && self.wants_more(goal) {
+            let Received { consumed, event, .. } = self.connection.receive(&mut bytes[taken..]);
+            taken += consumed;
+            let held_back = consumed == 0 && event.is_none();
+            self.take_event(event);
+            if held_back && !self.drops_pieces() {
+                break;
+            }
+        }
+        taken
+    }
+
+    #[inline]
+    pub(super) fn take_event(&mut self, event: Option<Event>) {
+        match event {
+            None => {}
+            Some(Event::Message(message)) if self.reading != Reading::Discard => {
+                self.note_size(&message);
+                self.ahead.push(message);
+            }
+            Some(event) => self.take_other(event),
+        }
+    }
+
+    /// The next message is likely to be as large as this one.
+    #[inline]
+    pub(super) fn note_size(&mut self, message: &Message) {
+        let len = message.len();
+        self.large = if len < LARGE { 0 } else { len.min(LARGEST) };
+    }
+
+    /// What is no message, and rare.
+    fn take_other(&mut self, event: Event) {
+        match event {
+            Event::MessageEnd => {
+                self.pieces_ended = true;
+                if self.drops_pieces() {
+                    self.pieces_ended = false;
+                    self.skipping = false;
+                }
+            }
+            Event::Close(reason) => self.peer_closes(reason),
+            Event::Failed(error) => self.failed(error),
+            Event::Pong(payload) => self.changed |= self.connection.answer(&payload, now()).is_some(),
+            _ => {}
+        }
     }
 }

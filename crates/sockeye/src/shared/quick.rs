@@ -1,0 +1,71 @@
+//! What most calls come to, without a turn: nothing about the connection is out of the ordinary, and nobody else waits on
+//! it. What a [turn](super::Turn) looks after at its end is known beforehand then.
+
+use core::task::{Context, Poll};
+use std::sync::Arc;
+
+use sockeye_proto::connection::CannotSend;
+use sockeye_proto::{Connection, Message};
+
+use super::{GATHERED, Shared};
+use crate::error::Error;
+use crate::scope;
+use crate::sync::lock;
+
+impl Shared {
+    /// The next message, if that is all there is to do. `None`: a turn is to be taken.
+    #[inline]
+    pub(crate) fn quick_recv(self: &Arc<Self>, cx: &mut Context<'_>) -> Option<Poll<Message>> {
+        let here = scope::is_used(self.address());
+        // Dropped when the lock is no longer held.
+        let mut _replaced = None;
+        let mut state = lock(&self.state);
+        let state = &mut *state;
+        let is_free = here || (state.driven.is_none() && scope::polled().is_none());
+        if !state.quick || !is_free {
+            return None;
+        }
+        let polled = if state.driver.has_unparsed() {
+            Poll::Ready(state.driver.quick_unparsed()?)
+        } else {
+            // Woken with the task that drives the connection, where the two have one waker: then the transport has it, too.
+            state.task_reads = here && scope::is_polled_by(cx.waker());
+            if !state.task_reads {
+                // Before the transport is asked, which may wake at once.
+                _replaced = self.waiters.read(cx.waker());
+            }
+            state.driver.quick_read(state.task_reads.then_some(cx))?
+        };
+        state.reader_waits = polled.is_pending();
+        state.quick = state.driver.expects_small();
+        if here {
+            state.settled = None;
+            scope::note_used(self.address(), polled.is_pending());
+        }
+        Some(polled)
+    }
+
+    /// Accepts a message of this length that is to leave at the end of the poll, if that is all there is to do. `None`: a
+    /// turn is to be taken, and the message is still to be queued.
+    #[inline]
+    pub(crate) fn quick_accept(
+        self: &Arc<Self>,
+        len: usize,
+        queue: impl FnOnce(&mut Connection) -> Result<(), CannotSend>,
+    ) -> Option<Result<(), Error>> {
+        if !scope::is_used(self.address()) {
+            return None;
+        }
+        let mut state = lock(&self.state);
+        let driver = &mut state.driver;
+        let fits = driver.connection.queued() + len < GATHERED && len <= driver.room();
+        if !fits || driver.connection.in_fragments() || !state.quick {
+            return None;
+        }
+        let accepted = queue(&mut state.driver.connection);
+        state.driver.unsettle();
+        state.settled = None;
+        scope::note_used(self.address(), false);
+        Some(accepted.map_err(Error::from))
+    }
+}
