@@ -351,8 +351,8 @@ impl Assembler {
 
     /// Where the rest of a frame's payload may be read to directly: at most `remaining` bytes.
     pub(crate) fn landing(&mut self, remaining: u64) -> Limit<&mut BytesMut> {
-        // The room that taken pieces leave over may be next to nothing.
-        let least = if self.in_pieces { remaining.min(FIRST) } else { 1 };
+        // The room that taken pieces leave over may be next to nothing, and the next piece be a window full.
+        let least = if self.in_pieces { remaining } else { 1 };
         self.grow_for(least, 0, remaining);
         let spare = self.payload.capacity() - self.payload.len();
         let limit = usize::try_from(remaining).map_or(spare, |remaining| remaining.min(spare));

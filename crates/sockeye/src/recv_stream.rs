@@ -1,18 +1,20 @@
 //! One message of any size, read as it arrives.
 
 use core::fmt;
+use core::future::poll_fn;
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
 use std::io;
 
 use bytes::{Buf, Bytes};
 use sockeye_proto::{Message, MessageKind};
-use tokio::io::{AsyncRead, ReadBuf};
+use tokio::io::{AsyncBufRead, AsyncRead, ReadBuf};
 
+use crate::error::Error;
 use crate::shared::Handle;
 use crate::stream::Reading;
 
-/// A message that is read as it arrives, as an [`AsyncRead`] that ends where the message ends. Made by `recv_stream` of a
+/// A message that is read as it arrives, as an [`AsyncRead`] and [`AsyncBufRead`] that ends where the message ends. Made by `recv_stream` of a
 /// [`WebSocket`](crate::WebSocket::recv_stream) or a [`Receiver`](crate::Receiver).
 ///
 /// At most 64 KiB of it is held, also within one frame of 10 GB: a reader that waits holds the peer back through TCP.
@@ -88,30 +90,74 @@ impl<'a> RecvStream<'a> {
             None => self.handle.turn().begun().filter(|_| self.arriving).map(|begun| begun.frame_len),
         }
     }
+
+    /// The next piece of the message as it has arrived, without copying it: 64 KiB at most, and never empty. `None`: the
+    /// message has ended.
+    ///
+    /// ```
+    /// # use sockeye::{Limits, Role, WebSocket};
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), sockeye::Error> {
+    /// # let (near, far) = tokio::io::duplex(1024);
+    /// # let client = WebSocket::from_stream(near, Role::Client, Limits::default());
+    /// # let server = WebSocket::from_stream(far, Role::Server, Limits::default());
+    /// # client.send("你好").await?;
+    /// let (sender, mut receiver) = server.split();
+    /// let mut incoming = receiver.recv_stream().await?.expect("a message begins");
+    /// let mut outgoing = sender.send_stream(incoming.kind());
+    /// while let Some(piece) = incoming.read_piece().await? {
+    ///     outgoing.write_piece(piece).await?;
+    /// }
+    /// outgoing.finish().await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// As reading has them.
+    ///
+    /// # Cancel safety
+    /// Dropping the future loses nothing.
+    pub async fn read_piece(&mut self) -> Result<Option<Bytes>, Error> {
+        poll_fn(|cx| self.poll_piece(cx)).await?;
+        self.whole = None;
+        let piece = core::mem::take(&mut self.piece);
+        Ok((!piece.is_empty()).then_some(piece))
+    }
+
+    /// Waits until there is a piece of the message, or its end.
+    fn poll_piece(&mut self, cx: &Context<'_>) -> Poll<Result<(), Error>> {
+        while self.piece.is_empty() && self.arriving {
+            let piece = ready!(self.handle.poll_read(cx, Reading::Pieces, |driver| driver.take_piece()));
+            self.arriving = matches!(piece, Ok(Some(_)));
+            self.piece = piece?.unwrap_or_default();
+        }
+        Poll::Ready(Ok(()))
+    }
 }
 
 impl AsyncRead for RecvStream<'_> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        while self.piece.is_empty() && self.arriving {
-            let piece = self.handle.poll_read(cx, Reading::Pieces, |driver| driver.take_piece());
-            match ready!(piece) {
-                Ok(Some(piece)) => self.piece = piece,
-                Ok(None) => self.arriving = false,
-                Err(error) => {
-                    self.arriving = false;
-                    return Poll::Ready(Err(error.into()));
-                }
-            }
-        }
-        let count = self.piece.len().min(buf.remaining());
-        buf.put_slice(&self.piece[..count]);
+        let piece = ready!(self.as_mut().poll_fill_buf(cx))?;
+        let count = piece.len().min(buf.remaining());
+        buf.put_slice(&piece[..count]);
+        self.consume(count);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncBufRead for RecvStream<'_> {
+    fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+        let this = self.get_mut();
+        ready!(this.poll_piece(cx))?;
+        Poll::Ready(Ok(&this.piece))
+    }
+
+    fn consume(mut self: Pin<&mut Self>, count: usize) {
         self.piece.advance(count);
         if self.piece.is_empty() {
             self.whole = None;
             // Not to keep its memory while waiting for the next.
             self.piece = Bytes::new();
         }
-        Poll::Ready(Ok(()))
     }
 }
 

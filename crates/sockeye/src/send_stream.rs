@@ -1,11 +1,12 @@
 //! One message of any size, sent as it is written.
 
 use core::fmt;
+use core::future::poll_fn;
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
 use std::io;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use sockeye_proto::utf8::Validator;
 use sockeye_proto::{CloseCode, CloseReason, MessageKind};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
@@ -43,14 +44,19 @@ use crate::waiters::{Place, Wants};
 /// # Cancel safety
 /// Dropping the future of a write, a flush or `shutdown` loses nothing of what was written before.
 pub struct SendStream<'a> {
-    handle: &'a Handle,
-    kind: MessageKind,
+    frames: Frames<'a>,
     validator: Validator,
     /// What has been written and is not queued yet.
     gathered: BytesMut,
-    progress: Progress,
     /// The position a flush waits for.
     flushing: Option<u64>,
+}
+
+/// The frames of a message, one after the other.
+struct Frames<'a> {
+    handle: &'a Handle,
+    kind: MessageKind,
+    progress: Progress,
     place: Option<Place>,
 }
 
@@ -72,14 +78,38 @@ const FRAGMENT: usize = 64 << 10;
 impl<'a> SendStream<'a> {
     pub(crate) fn new(handle: &'a Handle, kind: MessageKind) -> Self {
         Self {
-            handle,
-            kind,
+            frames: Frames { handle, kind, progress: Progress::Unsent, place: None },
             validator: Validator::default(),
             gathered: BytesMut::new(),
-            progress: Progress::Unsent,
             flushing: None,
-            place: None,
         }
+    }
+
+    /// Sends a piece of the message as a frame of its own, behind what was written before. A large one is not copied; an
+    /// empty one sends nothing.
+    ///
+    /// # Errors
+    /// [`Error::Closed`] once a Close has been sent or received, [`Error::Io`] when writing fails, also with
+    /// [`InvalidData`](io::ErrorKind::InvalidData) for a piece that makes a text something else than UTF-8.
+    ///
+    /// # Cancel safety
+    /// Dropping the future before it is ready sends nothing of the piece.
+    pub async fn write_piece(&mut self, piece: impl Into<Bytes>) -> Result<(), Error> {
+        let mut piece = piece.into();
+        let validator = self.fed(&piece).map_err(Error::Io)?;
+        if piece.is_empty() {
+            return Ok(());
+        }
+        poll_fn(|cx| {
+            if !self.gathered.is_empty() {
+                ready!(self.poll_gathered(cx, false))?;
+            }
+            self.frames.poll_send(cx, piece.len(), || core::mem::take(&mut piece), false)
+        })
+        .await
+        .map_err(of_io)?;
+        self.validator = validator;
+        Ok(())
     }
 
     /// Ends the message with what was written last, and waits until all of it is with the system's network stack.
@@ -91,22 +121,42 @@ impl<'a> SendStream<'a> {
     /// # Cancel safety
     /// Dropping the future drops the stream.
     pub async fn finish(mut self) -> Result<(), Error> {
-        self.shutdown().await.map_err(|error| match error.downcast() {
-            Ok(error) => error,
-            Err(error) => Error::Io(error),
-        })
+        self.shutdown().await.map_err(of_io)
+    }
+
+    /// What comes of the validator with these bytes behind those before. What came before stays right if they are not: the
+    /// caller may still finish the message, or drop it.
+    fn fed(&self, bytes: &[u8]) -> io::Result<Validator> {
+        let mut validator = self.validator;
+        if self.frames.kind == MessageKind::Text {
+            validator.feed(bytes).map_err(|_| no_text("not UTF-8"))?;
+        }
+        Ok(validator)
     }
 
     /// Queues what has been gathered as a frame.
-    fn poll_frame(&mut self, cx: &Context<'_>, fin: bool) -> Poll<io::Result<()>> {
+    fn poll_gathered(&mut self, cx: &Context<'_>, fin: bool) -> Poll<io::Result<()>> {
+        let Self { frames, gathered, .. } = self;
+        frames.poll_send(cx, gathered.len(), || core::mem::take(gathered).freeze(), fin)
+    }
+}
+
+impl Frames<'_> {
+    /// Queues a frame, whose payload is taken when there is room for so much.
+    fn poll_send(
+        &mut self,
+        cx: &Context<'_>,
+        len: usize,
+        payload: impl FnOnce() -> Bytes,
+        fin: bool,
+    ) -> Poll<io::Result<()>> {
         let wants = match self.progress {
-            Progress::Unsent => Wants::Room(self.gathered.len()),
-            Progress::Begun => Wants::RoomInMessage(self.gathered.len()),
+            Progress::Unsent => Wants::Room(len),
+            Progress::Begun => Wants::RoomInMessage(len),
             Progress::Finished { .. } | Progress::Failed => return Poll::Ready(Err(over())),
         };
-        let (kind, gathered) = (self.kind, &mut self.gathered);
         let accepted = self.handle.poll_accept(cx, &mut self.place, wants, |turn| {
-            turn.connection.send_fragment(kind, core::mem::take(gathered).freeze(), fin)?;
+            turn.connection.send_fragment(self.kind, payload(), fin)?;
             let position = turn.connection.accepted();
             turn.leave().map(|()| position)
         });
@@ -131,17 +181,12 @@ impl AsyncWrite for SendStream<'_> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         if this.gathered.len() >= FRAGMENT {
-            ready!(this.poll_frame(cx, false))?;
-        } else if matches!(this.progress, Progress::Finished { .. } | Progress::Failed) {
+            ready!(this.poll_gathered(cx, false))?;
+        } else if matches!(this.frames.progress, Progress::Finished { .. } | Progress::Failed) {
             return Poll::Ready(Err(over()));
         }
         let piece = &bytes[..bytes.len().min(FRAGMENT - this.gathered.len())];
-        if this.kind == MessageKind::Text {
-            // What came before it stays right: the caller may still finish the message, or drop it.
-            let mut validator = this.validator;
-            validator.feed(piece).map_err(|_| no_text("not UTF-8"))?;
-            this.validator = validator;
-        }
+        this.validator = this.fed(piece)?;
         this.gathered.extend_from_slice(piece);
         Poll::Ready(Ok(piece.len()))
     }
@@ -149,10 +194,11 @@ impl AsyncWrite for SendStream<'_> {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if !this.gathered.is_empty() {
-            ready!(this.poll_frame(cx, false))?;
+            ready!(this.poll_gathered(cx, false))?;
         }
-        let position = *this.flushing.get_or_insert_with(|| this.handle.turn().connection.accepted());
-        let flushed = ready!(this.poll_flushed(cx, position));
+        let handle = this.frames.handle;
+        let position = *this.flushing.get_or_insert_with(|| handle.turn().connection.accepted());
+        let flushed = ready!(this.frames.poll_flushed(cx, position));
         this.flushing = None;
         Poll::Ready(flushed)
     }
@@ -160,20 +206,20 @@ impl AsyncWrite for SendStream<'_> {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let position = loop {
-            match this.progress {
+            match this.frames.progress {
                 Progress::Finished { position } => break position,
-                _ if this.kind == MessageKind::Text && this.validator.finish().is_err() => {
+                _ if this.frames.kind == MessageKind::Text && this.validator.finish().is_err() => {
                     return Poll::Ready(Err(no_text("the text ends within a character")));
                 }
-                _ => ready!(this.poll_frame(cx, true))?,
+                _ => ready!(this.poll_gathered(cx, true))?,
             }
         };
-        this.poll_flushed(cx, position)
+        this.frames.poll_flushed(cx, position)
     }
 }
 
 /// The peer has the beginning of a message that will never end.
-impl Drop for SendStream<'_> {
+impl Drop for Frames<'_> {
     fn drop(&mut self) {
         if self.progress == Progress::Begun {
             let reason = CloseReason::new(CloseCode::INTERNAL_ERROR, "a message was given up").expect("it may be sent");
@@ -187,11 +233,16 @@ impl Drop for SendStream<'_> {
 impl fmt::Debug for SendStream<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SendStream")
-            .field("kind", &self.kind)
-            .field("progress", &self.progress)
+            .field("kind", &self.frames.kind)
+            .field("progress", &self.frames.progress)
             .field("gathered", &self.gathered.len())
             .finish_non_exhaustive()
     }
+}
+
+/// The error that an [`AsyncWrite`] has told as one of I/O.
+fn of_io(error: io::Error) -> Error {
+    error.downcast().unwrap_or_else(Error::Io)
 }
 
 fn over() -> io::Error {

@@ -6,11 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use harness::{MAX_MESSAGE, Mode};
 use sockeye::{Compression, HandlerResult, Limits, Prepared, Sender, Upgrader, WebSocket};
-use tokio::io::BufReader;
 use tokio::net::TcpListener;
-
-/// What is read at once of a message that is sent back while it arrives: as much as is held of one that arrives.
-const PIECE: usize = 64 << 10;
 
 /// Those who get each message of a broadcast.
 type Subscribers = Arc<Mutex<Vec<Sender>>>;
@@ -73,7 +69,9 @@ async fn stream(ws: WebSocket) -> HandlerResult {
     let (sender, mut receiver) = ws.split();
     while let Some(mut incoming) = receiver.recv_stream().await? {
         let mut outgoing = sender.send_stream(incoming.kind());
-        tokio::io::copy_buf(&mut BufReader::with_capacity(PIECE, &mut incoming), &mut outgoing).await?;
+        while let Some(piece) = incoming.read_piece().await? {
+            outgoing.write_piece(piece).await?;
+        }
         outgoing.finish().await?;
     }
     Ok(())
