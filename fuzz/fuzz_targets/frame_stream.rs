@@ -15,7 +15,7 @@ use std::time::Instant;
 use allocation_counter::measure;
 use bytes::BufMut;
 use libfuzzer_sys::fuzz_target;
-use sockeye_dissect::{Dissector, Finding, Receiver, Record};
+use sockeye_dissect::{Dissector, Finding, Frame, Receiver};
 use sockeye_proto::connection::ControlPayload;
 use sockeye_proto::frame::{Context, Header, Opcode, Parse, rules};
 use sockeye_proto::mask::{self, MaskingKey};
@@ -267,41 +267,41 @@ fn answers_keep_the_rules(plan: &Plan, mut bytes: &[u8], events: &[Event]) -> Ve
 /// The dissector, which walks the same bytes in its own way, sees the same events and the same end.
 fn agrees_with_the_dissector(plan: &Plan, sent: &[u8], events: &[Event]) {
     let mut dissector = Dissector::new(plan.sender);
-    let mut records = Vec::new();
+    let mut frames = Vec::new();
     for piece in sent.chunks(64) {
-        records.extend(dissector.push(piece));
+        frames.extend(dissector.push(piece));
         // It reads on where a connection stops; that is not the question here, and takes its time.
-        if records.last().is_some_and(|record| record.receiver != Receiver::Takes) {
+        if frames.last().is_some_and(|frame| frame.receiver != Receiver::Takes) {
             break;
         }
     }
-    records.extend(dissector.finish());
+    frames.extend(dissector.finish());
 
     let mut events = events.iter();
-    for record in &records {
+    for frame in &frames {
         // Of a header that is cut off a connection takes no notice yet.
-        if record.header.is_none() {
+        if frame.header.is_none() {
             break;
         }
-        if let Some(seen) = event_of(record) {
+        if let Some(seen) = event_of(frame) {
             match events.next() {
                 // The dissector knows no limits.
                 Some(Event::Failed(Error::Limit(limit))) => {
-                    assert!(over_limit(plan, record), "{limit}");
+                    assert!(over_limit(plan, frame), "{limit}");
                     return;
                 }
                 event => assert_eq!(event, Some(&seen), "the connection (left) and the dissector (right)"),
             }
         } else if let Some(Event::Failed(Error::Limit(_))) = events.as_slice().first() {
             // Refused on its header, or on the number of frames, before it could become an event.
-            if record.opcode().is_some_and(|opcode| !opcode.is_control()) && over_limit(plan, record) {
+            if frame.opcode().is_some_and(|opcode| !opcode.is_control()) && over_limit(plan, frame) {
                 return;
             }
         }
-        if record.receiver != Receiver::Takes {
+        if frame.receiver != Receiver::Takes {
             break;
         }
-        if record.opcode() == Some(Opcode::CLOSE) && !record.is_cut_off() {
+        if frame.opcode() == Some(Opcode::CLOSE) && !frame.is_cut_off() {
             break;
         }
     }
@@ -309,31 +309,31 @@ fn agrees_with_the_dissector(plan: &Plan, sent: &[u8], events: &[Event]) {
 }
 
 /// Whether this frame's header goes over a limit.
-fn over_limit(plan: &Plan, record: &Record) -> bool {
-    let (Some(part), Some(header)) = (&record.message, record.header) else { return false };
+fn over_limit(plan: &Plan, frame: &Frame) -> bool {
+    let (Some(part), Some(header)) = (&frame.message, frame.header) else { return false };
     part.fragment > u64::from(plan.limits.max_fragments())
-        || (part.len - record.arrived).saturating_add(header.payload_len()) > plan.limits.max_message() as u64
+        || (part.len - frame.arrived).saturating_add(header.payload_len()) > plan.limits.max_message() as u64
 }
 
 /// What a connection makes of a frame, as the dissector tells it.
-fn event_of(record: &Record) -> Option<Event> {
-    if let Receiver::Fails(_) = record.receiver {
-        return match *record.findings.first()? {
+fn event_of(frame: &Frame) -> Option<Event> {
+    if let Receiver::Fails(_) = frame.receiver {
+        return match *frame.findings.first()? {
             Finding::Rule(rule) | Finding::InvalidUtf8 { rule, .. } => Some(Event::Failed(rule.into())),
             ref other => panic!("{other} fails no connection"),
         };
     }
-    if record.is_cut_off() {
+    if frame.is_cut_off() {
         return None;
     }
-    let control = || ControlPayload::new(&record.payload).expect("it keeps the rules");
-    match record.opcode()? {
+    let control = || ControlPayload::new(&frame.payload).expect("it keeps the rules");
+    match frame.opcode()? {
         Opcode::PING => Some(Event::Ping(control())),
         Opcode::PONG => Some(Event::Pong(control())),
-        Opcode::CLOSE => Some(Event::Close(CloseReason::parse(&record.payload).expect("it keeps the rules"))),
+        Opcode::CLOSE => Some(Event::Close(CloseReason::parse(&frame.payload).expect("it keeps the rules"))),
         _ => {
-            let kind = record.message.as_ref()?.kind;
-            let payload = record.message_payload()?;
+            let kind = frame.message.as_ref()?.kind;
+            let payload = frame.message_payload()?;
             Some(Event::Message(if kind == Opcode::TEXT {
                 Message::from(core::str::from_utf8(payload).expect("the dissector has checked it"))
             } else {

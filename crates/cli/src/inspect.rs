@@ -170,13 +170,13 @@ fn inspect(
         Deflate::Joined => dissector.inflating(sockeye_dissect::Deflate::Joined),
     };
     while let Some(bytes) = input.read().map_err(Stop::Usage)? {
-        for record in dissector.push(&bytes) {
-            report.show(&record)?;
+        for frame in dissector.push(&bytes) {
+            report.show(&frame.into())?;
         }
         report.out.flush()?;
     }
-    if let Some(record) = dissector.finish() {
-        report.show(&record)?;
+    if let Some(frame) = dissector.finish() {
+        report.show(&frame.into())?;
     }
     report.end()
 }
@@ -207,12 +207,12 @@ impl<W: Write> Report<W> {
     fn show(&mut self, record: &Record) -> Result<(), Stop> {
         self.total.frames += 1;
         self.total.bytes += record.size();
-        self.total.violations += record.findings.len();
+        self.total.violations += record.findings().len();
         self.total.cut_off |= record.is_cut_off();
         match self.format {
             Format::Json => render::json::write(record, &mut self.out)?,
             Format::Text => {
-                if record.number > 1 {
+                if self.total.frames > 1 {
                     writeln!(self.out)?;
                 }
                 render::text::write(record, self.options, &mut self.out)?;

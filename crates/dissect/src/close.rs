@@ -57,7 +57,7 @@ mod tests {
                 assert_eq!(body.code.map(u16::from), Some(code));
                 let first = findings.first().map(|finding| match *finding {
                     Finding::Rule(rule) | Finding::InvalidUtf8 { rule, .. } => rule,
-                    Finding::DataAfterClose { .. } => unreachable!("not a matter of the body"),
+                    ref other => unreachable!("{other} is not a matter of the body"),
                 });
                 assert_eq!(CloseReason::parse(&payload).err(), first);
             }

@@ -1,19 +1,22 @@
-//! Bytes in, records out. It never fails: what breaks the rules or is cut off becomes a record that says so.
+//! Bytes in, frames out. It never fails: what breaks the rules or is cut off becomes a frame that says so.
 
 use core::mem;
 
+use sockeye_proto::Role;
 use sockeye_proto::frame::{Context, Header, Opcode, Parse, Violation, rules};
-use sockeye_proto::{Role, mask};
+use sockeye_proto::mask::{self, MaskingKey};
 
 use crate::finding::is_decided;
 use crate::inflate::Inflation;
 use crate::message::Messages;
-use crate::{BadUtf8, CloseBody, Deflate, Finding, InflateOutcome, Missing, Receiver, Record, Sender, TextPart, field};
+use crate::{
+    BadUtf8, CloseBody, Deflate, Finding, Frame, Hint, InflateOutcome, Lost, Missing, Receiver, Sender, TextPart, field,
+};
 
 /// Takes the bytes of one direction of a connection apart, from the first frame on, in any pieces they come in.
 ///
 /// It goes on where a connection would not: after a broken rule the next frame is read as if nothing had happened, and
-/// [`Record::receiver`] says what a receiver does. Its memory grows with the bytes it is given and up to
+/// [`Frame::receiver`] says what a receiver does. Its memory grows with the bytes it is given and up to
 /// [`keeping`](Self::keeping), never with what a header claims; where it [inflates](Self::inflating), a byte that it is
 /// given may become a thousand.
 ///
@@ -23,10 +26,10 @@ use crate::{BadUtf8, CloseBody, Deflate, Finding, InflateOutcome, Missing, Recei
 ///
 /// let mut dissector = Dissector::new(Role::Client);
 /// assert!(dissector.push(&[0x84, 0x67, 0x78, 0x83, 0x21, 0x22, 0x12, 0x43, 0x12]).is_empty());
-/// let record = dissector.finish().expect("the frame is cut off");
-/// assert_eq!(record.missing, Missing::Exactly(96));
-/// assert_eq!(record.findings[0].to_string(), "opcode 0x4 is reserved (RFC 6455 §5.2)");
-/// assert_eq!(record.findings[1].to_string(), "a client must mask its frames (RFC 6455 §5.1)");
+/// let frame = dissector.finish().expect("the frame is cut off");
+/// assert_eq!(frame.missing, Missing::Exactly(96));
+/// assert_eq!(frame.findings[0].to_string(), "opcode 0x4 is reserved (RFC 6455 §5.2)");
+/// assert_eq!(frame.findings[1].to_string(), "a client must mask its frames (RFC 6455 §5.1)");
 /// ```
 #[derive(Debug)]
 pub struct Dissector {
@@ -40,6 +43,8 @@ pub struct Dissector {
     messages: Messages,
     /// There where permessage-deflate was agreed on.
     inflation: Option<Inflation>,
+    /// The masking key of the last frame that had one.
+    last_key: Option<MaskingKey>,
     /// The first Close frame.
     closed_at: Option<u64>,
     /// What becomes of the frames after the one that failed the connection or closed it.
@@ -51,7 +56,19 @@ enum Position {
     /// Within a header, of which these bytes have come; between frames none have.
     Header(Vec<u8>),
     /// Within a payload, of which this much is still to come.
-    Payload { record: Box<Record>, remaining: u64 },
+    Payload { frame: Box<Frame>, remaining: u64 },
+}
+
+/// What becomes of bytes that are [not here](Dissector::skip).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "either a length covers them or none does")]
+pub enum Skip {
+    /// They belong to the payload of the frame with this number, which goes on behind them.
+    Within(u64),
+    /// They end the payload of this frame.
+    Ends(Box<Frame>),
+    /// Where a frame begins behind them, nobody can know. This is what the frame that they begin within has, if they do.
+    Beyond(Option<Box<Frame>>),
 }
 
 impl Dissector {
@@ -90,39 +107,106 @@ impl Dissector {
     ///
     /// // The "Hello" of RFC 7692 §7.2.3.1.
     /// let mut dissector = Dissector::new(Role::Server).inflating(Deflate::FromStart);
-    /// let records = dissector.push(&[0xC1, 0x07, 0xF2, 0x48, 0xCD, 0xC9, 0xC9, 0x07, 0x00]);
-    /// assert_eq!(records[0].message_text(), Some("Hello"));
-    /// assert_eq!(records[0].percent(), Some(140));
+    /// let frames = dissector.push(&[0xC1, 0x07, 0xF2, 0x48, 0xCD, 0xC9, 0xC9, 0x07, 0x00]);
+    /// assert_eq!(frames[0].message_text(), Some("Hello"));
+    /// assert_eq!(frames[0].percent(), Some(140));
     /// ```
     #[must_use]
     pub fn inflating(self, deflate: Deflate) -> Self {
         Self { inflation: Some(Inflation::new(deflate)), ..self }
     }
 
-    /// Takes the next bytes; gives a record for each frame that ends in them.
-    pub fn push(&mut self, bytes: &[u8]) -> Vec<Record> {
-        let mut records = Vec::new();
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            let (taken, record) = self.step(rest);
-            rest = &rest[taken..];
-            records.extend(record);
-        }
-        records
+    /// Says that what was agreed on of permessage-deflate lets no message refer to earlier ones (RFC 7692 §7.1.1). One that
+    /// does is then corrupt, as it is for its receiver. Without [`inflating`](Self::inflating) it says nothing.
+    #[must_use]
+    pub fn without_takeover(self) -> Self {
+        Self { inflation: self.inflation.map(Inflation::without_takeover), ..self }
     }
 
-    /// Ends the stream; gives a record for the frame that it cuts off, if it does.
+    /// Says that so many bytes come before the first frame: those of an HTTP head, for one.
     #[must_use]
-    pub fn finish(mut self) -> Option<Record> {
+    pub fn at_offset(self, offset: u64) -> Self {
+        Self { offset, ..self }
+    }
+
+    /// Whether the next byte begins a frame.
+    #[must_use]
+    pub fn is_between_frames(&self) -> bool {
+        matches!(&self.position, Position::Header(bytes) if bytes.is_empty())
+    }
+
+    /// Takes the next bytes; gives a frame for each frame that ends in them.
+    pub fn push(&mut self, bytes: &[u8]) -> Vec<Frame> {
+        let mut frames = Vec::new();
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let (taken, frame) = self.step(rest);
+            rest = &rest[taken..];
+            frames.extend(frame);
+        }
+        frames
+    }
+
+    /// Passes over bytes, at least one, that were sent and are not here.
+    ///
+    /// Where they all belong to the payload at hand, its length covers them: the frame is read on behind them, without
+    /// them. Otherwise it is not known where in them frames begin and end, and the stream is over.
+    ///
+    /// ```
+    /// use sockeye_dissect::{Dissector, Skip};
+    /// use sockeye_proto::Role;
+    ///
+    /// let mut dissector = Dissector::new(Role::Server);
+    /// dissector.push(&[0x82, 5, 1, 2]);
+    /// assert_eq!(dissector.skip(2), Skip::Within(1));
+    /// let frames = dissector.push(&[5, 0x89, 0]);
+    /// assert_eq!((frames[0].payload.as_slice(), frames[0].lost.unwrap().bytes), ([1, 2].as_slice(), 2));
+    /// assert_eq!(frames[1].header_bytes, [0x89, 0]);
+    /// assert_eq!(dissector.skip(1), Skip::Beyond(None));
+    /// ```
+    pub fn skip(&mut self, bytes: u64) -> Skip {
+        match mem::replace(&mut self.position, Position::Header(Vec::new())) {
+            Position::Payload { mut frame, remaining } if bytes <= remaining => {
+                let lost = frame.lost.get_or_insert(Lost { at: frame.arrived, bytes: 0 });
+                lost.bytes += bytes;
+                frame.arrived += bytes;
+                if let Some(message) = &mut frame.message {
+                    message.len += bytes;
+                    self.messages.skip(message);
+                }
+                if let Some((inflation, inflated)) = self.inflation.as_mut().zip(frame.inflated.as_mut()) {
+                    inflation.skip(inflated);
+                }
+                let number = frame.number;
+                match self.continue_frame(frame, remaining - bytes) {
+                    Some(frame) => Skip::Ends(Box::new(frame)),
+                    None => Skip::Within(number),
+                }
+            }
+            position => {
+                self.position = position;
+                Skip::Beyond(self.cut_off().map(Box::new))
+            }
+        }
+    }
+
+    /// Ends the stream; gives a frame for the frame that it cuts off, if it does.
+    #[must_use]
+    pub fn finish(mut self) -> Option<Frame> {
+        self.cut_off()
+    }
+
+    /// What there is of the frame at hand, if there is one.
+    fn cut_off(&mut self) -> Option<Frame> {
         match mem::replace(&mut self.position, Position::Header(Vec::new())) {
             Position::Header(bytes) if bytes.is_empty() => None,
             Position::Header(bytes) => Some(self.cut_header(bytes)),
-            Position::Payload { mut record, remaining } => {
-                record.missing = Missing::Exactly(remaining);
-                if let Some((text, part)) = self.messages.text().zip(record.text_part.as_mut()) {
+            Position::Payload { mut frame, remaining } => {
+                frame.missing = Missing::Exactly(remaining);
+                if let Some((text, part)) = self.messages.text().zip(frame.text_part.as_mut()) {
                     text.end_frame(part);
                 }
-                Some(self.judge_receiver(*record))
+                Some(self.judge_receiver(*frame))
             }
         }
     }
@@ -136,13 +220,14 @@ impl Dissector {
             position: Position::Header(Vec::new()),
             messages: Messages::default(),
             inflation: None,
+            last_key: None,
             closed_at: None,
             stopped: None,
         }
     }
 
     /// Takes one header, or as much of one payload as there is: at least one byte.
-    fn step(&mut self, bytes: &[u8]) -> (usize, Option<Record>) {
+    fn step(&mut self, bytes: &[u8]) -> (usize, Option<Frame>) {
         match &mut self.position {
             Position::Header(held) => {
                 let missing = match Header::parse(held) {
@@ -154,15 +239,15 @@ impl Dissector {
                     return (missing, None);
                 };
                 let held = mem::take(held);
-                let record = self.begin_frame(held, header);
-                (missing, self.continue_frame(Box::new(record), header.payload_len()))
+                let frame = self.begin_frame(held, header);
+                (missing, self.continue_frame(Box::new(frame), header.payload_len()))
             }
-            Position::Payload { record, remaining } => {
+            Position::Payload { frame, remaining } => {
                 let piece = &bytes[..usize::try_from(*remaining).map_or(bytes.len(), |len| len.min(bytes.len()))];
                 let remaining = *remaining - piece.len() as u64;
-                take_payload(record, piece, remaining, &mut self.messages, self.inflation.as_mut(), self.keep);
+                take_payload(frame, piece, remaining, &mut self.messages, self.inflation.as_mut(), self.keep);
                 match mem::replace(&mut self.position, Position::Header(Vec::new())) {
-                    Position::Payload { record, .. } => (piece.len(), self.continue_frame(record, remaining)),
+                    Position::Payload { frame, .. } => (piece.len(), self.continue_frame(frame, remaining)),
                     Position::Header(_) => unreachable!("matched above"),
                 }
             }
@@ -170,87 +255,120 @@ impl Dissector {
     }
 
     /// Waits for the rest of the payload, or ends the frame if there is none.
-    fn continue_frame(&mut self, record: Box<Record>, remaining: u64) -> Option<Record> {
+    fn continue_frame(&mut self, frame: Box<Frame>, remaining: u64) -> Option<Frame> {
         if remaining > 0 {
-            self.position = Position::Payload { record, remaining };
+            self.position = Position::Payload { frame, remaining };
             return None;
         }
-        Some(self.end_frame(*record))
+        Some(self.end_frame(*frame))
     }
 
     /// The header has come: what it says, and what is wrong with it.
-    fn begin_frame(&mut self, header_bytes: Vec<u8>, header: Header) -> Record {
+    fn begin_frame(&mut self, header_bytes: Vec<u8>, header: Header) -> Frame {
         self.assume_sender(header);
         let context = self.context();
-        let mut record = self.record(header_bytes);
-        record.header = Some(header);
-        record.findings = rules::violations(header, context).into_iter().map(Finding::Rule).collect();
-        record.within_message = self.messages.open_number().filter(|_| header.opcode().is_control());
-        record.message = self.messages.begin_frame(header);
-        record.inflated = self.inflation.as_mut().and_then(|inflation| inflation.begin_frame(header));
-        if record.message.is_some() && self.messages.text().is_some() {
-            record.text_part = Some(TextPart::default());
+        let mut frame = self.frame(header_bytes);
+        frame.header = Some(header);
+        frame.findings = rules::violations(header, context).into_iter().map(Finding::Rule).collect();
+        frame.hints = self.hints(header, &frame.findings);
+        frame.within_message = self.messages.open_number().filter(|_| header.opcode().is_control());
+        frame.message = self.messages.begin_frame(header);
+        frame.inflated = self.inflation.as_mut().and_then(|inflation| inflation.begin_frame(header));
+        if frame.message.is_some() && self.messages.text().is_some() {
+            frame.text_part = Some(TextPart::default());
         }
-        record
+        frame
+    }
+
+    /// What a header that breaks no rule by it still has about it.
+    fn hints(&mut self, header: Header, findings: &[Finding]) -> Vec<Hint> {
+        let mut hints = Vec::new();
+        if let Some(key) = header.masking_key() {
+            //= https://www.rfc-editor.org/rfc/rfc6455#section-5.3
+            // That a key "needs to be unpredictable" is no rule that two frames alike can be proven to break.
+            if key == MaskingKey::default() {
+                hints.push(Hint::ZeroKey);
+            } else if self.last_key == Some(key) {
+                hints.push(Hint::RepeatedKey);
+            }
+            self.last_key = Some(key);
+        }
+        if !header.opcode().is_control() && findings.contains(&Finding::Rule(Violation::ReservedBit(1))) {
+            hints.push(match header.opcode() {
+                Opcode::CONTINUATION => Hint::RsvOnContinuation,
+                _ => Hint::MaybeCompressed,
+            });
+        }
+        hints
     }
 
     /// The payload has come: what can only be said of it as a whole.
-    fn end_frame(&mut self, mut record: Record) -> Record {
-        let fin = record.header.is_some_and(Header::fin);
-        if record.arrived == 0 && record.inflated.is_some() {
+    fn end_frame(&mut self, mut frame: Frame) -> Frame {
+        let fin = frame.header.is_some_and(Header::fin);
+        if frame.arrived == 0 && frame.inflated.is_some() {
             // No byte has come, and yet the message may end.
-            take_payload(&mut record, &[], 0, &mut self.messages, self.inflation.as_mut(), self.keep);
+            take_payload(&mut frame, &[], 0, &mut self.messages, self.inflation.as_mut(), self.keep);
         }
-        let content_len = record.content().len() as u64;
-        if let Some(message) = &mut record.message {
-            if let Some((text, part)) = self.messages.text().zip(record.text_part.as_mut()) {
+        let content_len = frame.content().len() as u64;
+        if let Some(message) = &mut frame.message {
+            if let Some((text, part)) = self.messages.text().zip(frame.text_part.as_mut()) {
                 text.end_frame(part);
                 //= https://www.rfc-editor.org/rfc/rfc6455#section-8.1
-                let in_payload = record.inflated.as_ref().map_or(record.arrived, |_| content_len);
-                if let Some(at) = text.end_message(in_payload, record.inflated.is_some()).filter(|_| fin) {
-                    record.findings.push(Finding::InvalidUtf8 { rule: Violation::InvalidUtf8InText, at });
+                let in_payload = frame.inflated.as_ref().map_or(frame.arrived, |_| content_len);
+                if let Some(at) = text.end_message(in_payload, frame.inflated.is_some()).filter(|_| fin) {
+                    frame.findings.push(Finding::InvalidUtf8 { rule: Violation::InvalidUtf8InText, at });
                 }
             }
-            self.messages.end_frame(message, fin, &record.payload, self.keep);
-            if let Some((inflation, inflated)) = self.inflation.as_mut().zip(record.inflated.as_mut()) {
+            self.messages.end_frame(message, fin, &frame.payload, self.keep);
+            if let Some((inflation, inflated)) = self.inflation.as_mut().zip(frame.inflated.as_mut()) {
                 inflation.end_frame(inflated, message.fragment, fin);
+            }
+            if frame.arrived == 0 && (message.fragment > 1 || !fin) {
+                frame.hints.push(Hint::EmptyFragment);
+            }
+            if fin && message.fragment > 1 && message.len <= Hint::ONE_FRAME {
+                frame.hints.push(Hint::UnneededFragments { fragments: message.fragment, bytes: message.len });
+            }
+            let good = frame.inflated.as_ref().filter(|inflated| inflated.outcome == InflateOutcome::Good);
+            if let Some(inflated) = good.filter(|inflated| fin && inflated.len < message.len) {
+                frame.hints.push(Hint::GrownByCompression { compressed: message.len, inflated: inflated.len });
             }
         }
         //= https://www.rfc-editor.org/rfc/rfc6455#section-5.5.1
-        if record.opcode() == Some(Opcode::CLOSE) && record.not_kept() == 0 {
-            let (body, findings) = CloseBody::parse(&record.payload);
-            record.findings.extend(findings);
-            record.close = Some(body);
+        if frame.opcode() == Some(Opcode::CLOSE) && frame.not_kept() == 0 && frame.lost.is_none() {
+            let (body, findings) = CloseBody::parse(&frame.payload);
+            frame.findings.extend(findings);
+            frame.close = Some(body);
         }
-        self.offset += record.size();
-        self.judge_receiver(record)
+        self.offset += frame.size();
+        self.judge_receiver(frame)
     }
 
     /// The stream ends within a header: what is there of it, and which rules that much of it breaks.
-    fn cut_header(&mut self, bytes: Vec<u8>) -> Record {
+    fn cut_header(&mut self, bytes: Vec<u8>) -> Frame {
         let there = bytes.len();
         let padded = field::padded(&bytes);
         if there >= 2 {
             self.assume_sender(padded);
         }
-        let mut record = self.record(bytes);
+        let mut frame = self.frame(bytes);
         let violations = rules::violations(padded, self.context()).into_iter();
         let decided = violations.filter(|&violation| is_decided(violation, padded, 8 * there));
-        record.findings = decided.map(Finding::Rule).collect();
+        frame.findings = decided.map(Finding::Rule).collect();
         let length_known = there >= 2 + padded.length_form().extra_bytes();
         let missing = if there < 2 { 1 } else { padded.size() - there } as u64;
-        record.missing = if length_known {
+        frame.missing = if length_known {
             // Saturates only for a length that breaks a rule, within 14 bytes of 2^64.
             Missing::Exactly(padded.payload_len().saturating_add(missing))
         } else {
             Missing::AtLeast(missing)
         };
-        self.judge_receiver(record)
+        self.judge_receiver(frame)
     }
 
-    fn record(&mut self, header_bytes: Vec<u8>) -> Record {
+    fn frame(&mut self, header_bytes: Vec<u8>) -> Frame {
         self.frames += 1;
-        Record {
+        Frame {
             number: self.frames,
             offset: self.offset,
             sender: self.sender,
@@ -258,6 +376,7 @@ impl Dissector {
             header: None,
             payload: Vec::new(),
             arrived: 0,
+            lost: None,
             missing: Missing::Nothing,
             message: None,
             inflated: None,
@@ -265,6 +384,7 @@ impl Dissector {
             text_part: None,
             close: None,
             findings: Vec::new(),
+            hints: Vec::new(),
             receiver: Receiver::Takes,
         }
     }
@@ -284,33 +404,33 @@ impl Dissector {
         }
     }
 
-    /// The last word on a record: what a receiver does, here and from here on.
-    fn judge_receiver(&mut self, mut record: Record) -> Record {
-        let is_data = record.opcode().is_some_and(|opcode| !opcode.is_control());
+    /// The last word on a frame: what a receiver does, here and from here on.
+    fn judge_receiver(&mut self, mut frame: Frame) -> Frame {
+        let is_data = frame.opcode().is_some_and(|opcode| !opcode.is_control());
         //= https://www.rfc-editor.org/rfc/rfc6455#section-5.5.1
         //# The application MUST NOT send any more data frames after sending a Close frame.
         if let Some(close) = self.closed_at.filter(|_| is_data) {
-            record.findings.push(Finding::DataAfterClose { close });
+            frame.findings.push(Finding::DataAfterClose { close });
         }
-        if record.opcode() == Some(Opcode::CLOSE) && self.closed_at.is_none() {
-            self.closed_at = Some(record.number);
+        if frame.opcode() == Some(Opcode::CLOSE) && self.closed_at.is_none() {
+            self.closed_at = Some(frame.number);
         }
         if let Some(stopped) = self.stopped {
-            record.receiver = stopped;
-        } else if let Some(code) = record.findings.first().and_then(|finding| finding.close_code()) {
-            record.receiver = Receiver::Fails(code);
-            self.stopped = Some(Receiver::HasFailed(record.number));
+            frame.receiver = stopped;
+        } else if let Some(code) = frame.findings.first().and_then(|finding| finding.close_code()) {
+            frame.receiver = Receiver::Fails(code);
+            self.stopped = Some(Receiver::HasFailed(frame.number));
         } else if self.closed_at.is_some() {
-            self.stopped = Some(Receiver::Discards(record.number));
+            self.stopped = Some(Receiver::Discards(frame.number));
         }
-        record
+        frame
     }
 }
 
 /// The next piece of a frame's payload, and how much comes after it: unmasked, kept, inflated if it is compressed, and
 /// walked along if it is text.
 fn take_payload(
-    record: &mut Record,
+    frame: &mut Frame,
     piece: &[u8],
     remaining: u64,
     messages: &mut Messages,
@@ -318,43 +438,44 @@ fn take_payload(
     keep: usize,
 ) {
     let mut piece = piece.to_vec();
-    if let Some(key) = record.header.and_then(Header::masking_key) {
-        mask::apply(key, record.arrived, &mut piece);
+    if let Some(key) = frame.header.and_then(Header::masking_key) {
+        mask::apply(key, frame.arrived, &mut piece);
     }
-    let room = keep - record.payload.len();
-    record.payload.extend_from_slice(&piece[..piece.len().min(room)]);
-    let before = record.inflated.as_ref().map_or(record.arrived, |inflated| inflated.payload.len() as u64);
-    record.arrived += piece.len() as u64;
-    if let Some(message) = &mut record.message {
+    // What comes behind a gap would look as if it followed what came before.
+    let room = if frame.lost.is_none() { keep - frame.payload.len() } else { 0 };
+    frame.payload.extend_from_slice(&piece[..piece.len().min(room)]);
+    let before = frame.inflated.as_ref().map_or(frame.arrived, |inflated| inflated.payload.len() as u64);
+    frame.arrived += piece.len() as u64;
+    if let Some(message) = &mut frame.message {
         message.len += piece.len() as u64;
     }
 
     let mut outcome = InflateOutcome::Good;
-    if let Some((inflation, inflated)) = inflation.zip(record.inflated.as_mut()) {
+    if let Some((inflation, inflated)) = inflation.zip(frame.inflated.as_mut()) {
         let (already, so_far) = (inflated.outcome, inflated.payload.len());
-        let last = remaining == 0 && record.header.is_some_and(Header::fin);
+        let last = remaining == 0 && frame.header.is_some_and(Header::fin);
         inflation.feed(&piece, last, keep, inflated);
         piece = inflated.payload[so_far..].to_vec();
         if inflated.outcome != already {
             outcome = inflated.outcome;
         }
     }
-    if let Some((text, part)) = messages.text().zip(record.text_part.as_mut())
-        && let Err(bad) = text.feed(record.number, &piece, part)
+    if let Some((text, part)) = messages.text().zip(frame.text_part.as_mut())
+        && let Err(bad) = text.feed(frame.number, &piece, part)
     {
-        let inflated = record.inflated.is_some();
+        let inflated = frame.inflated.is_some();
         let at = BadUtf8 { byte: Some(piece[bad]), in_payload: before + bad as u64, in_text: text.len(), inflated };
-        record.findings.push(Finding::InvalidUtf8 { rule: Violation::InvalidUtf8InText, at });
+        frame.findings.push(Finding::InvalidUtf8 { rule: Violation::InvalidUtf8InText, at });
         messages.break_text();
     }
     // Where inflating ends, so does what can be said of the text.
     match outcome {
         InflateOutcome::Good => return,
         //= https://www.rfc-editor.org/rfc/rfc7692#section-7.2.2
-        InflateOutcome::Corrupt(_) => record.findings.push(Finding::Rule(Violation::CorruptDeflate)),
+        InflateOutcome::Corrupt(_) => frame.findings.push(Finding::Rule(Violation::CorruptDeflate)),
         InflateOutcome::TooLong(_) | InflateOutcome::TooManyBytes(_) => {
-            record.text_part = None;
-            if let Some(inflated) = &mut record.inflated {
+            frame.text_part = None;
+            if let Some(inflated) = &mut frame.inflated {
                 inflated.payload = Vec::new();
             }
         }

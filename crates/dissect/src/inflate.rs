@@ -3,7 +3,7 @@
 use core::{fmt, slice};
 
 use http::{HeaderMap, HeaderValue, header::SEC_WEBSOCKET_EXTENSIONS};
-use sockeye_proto::deflate::{self, Compression, Inflater, Input, Params};
+use sockeye_proto::deflate::{self, Compression, Inflater, Input};
 use sockeye_proto::frame::{Header, Opcode};
 use sockeye_proto::{Error, Role};
 
@@ -63,10 +63,12 @@ impl fmt::Display for InflateOutcome {
 
 /// Follows the compressed messages of one direction.
 ///
-/// The window is kept whatever was agreed on: that inflates the messages of a sender who refers to earlier ones, and of
-/// one who does not. Who promised not to and does all the same is not found out.
+/// Where it is not known whether messages may refer to earlier ones, the window is kept: that inflates those of a sender
+/// who does, and of one who does not.
 #[derive(Debug)]
 pub(crate) struct Inflation {
+    /// Whether a message may refer to earlier ones.
+    takeover: bool,
     inflater: Inflater,
     /// Bytes that a message can refer to, and that are here. From [`WINDOW`] on it can refer to nothing else.
     window: u64,
@@ -97,7 +99,12 @@ impl Inflation {
             Deflate::FromStart => WINDOW,
             Deflate::Joined => 0,
         };
-        Self { inflater: inflater(), window, open: None }
+        Self { takeover: true, inflater: inflater(true), window, open: None }
+    }
+
+    /// Says that no message may refer to earlier ones.
+    pub(crate) fn without_takeover(self) -> Self {
+        Self { takeover: false, inflater: inflater(false), ..self }
     }
 
     /// Begins a data frame; gives its part of a compressed message, if it is one's.
@@ -111,6 +118,10 @@ impl Inflation {
                 }
                 let begun = OpenMessage { outcome: InflateOutcome::Good, taken: 0, len: 0, payload: Vec::new() };
                 self.open = header.rsv(1).then_some(begun);
+                if !self.takeover {
+                    // All that the message can refer to is here: nothing.
+                    self.window = WINDOW;
+                }
             }
             Opcode::CONTINUATION => {}
             _ => return None,
@@ -166,6 +177,16 @@ impl Inflation {
         }
     }
 
+    /// Bytes of the frame at hand are not here: the rest of the message cannot be inflated, nor what refers to it.
+    pub(crate) fn skip(&mut self, part: &mut Inflated) {
+        let Some(open) = &mut self.open else { return };
+        if open.outcome == InflateOutcome::Good {
+            (open.outcome, open.payload) = (InflateOutcome::WindowUnknown, Vec::new());
+            part.outcome = open.outcome;
+            self.forget();
+        }
+    }
+
     /// Ends a frame that is whole.
     pub(crate) fn end_frame(&mut self, part: &mut Inflated, fragment: u64, fin: bool) {
         let Some(open) = &mut self.open else { return };
@@ -181,20 +202,20 @@ impl Inflation {
 
     /// Begins a new window: what later messages refer to is no longer known.
     fn forget(&mut self) {
-        self.inflater = inflater();
+        self.inflater = inflater(self.takeover);
         self.window = 0;
     }
 }
 
-/// One that keeps its window from message to message; which role it inflates for then makes no difference.
-fn inflater() -> Inflater {
-    Inflater::new(with_takeover(), Role::Client)
-}
-
-/// What is agreed on where nobody asks for less.
-fn with_takeover() -> Params {
-    let answer = HeaderValue::from_static("permessage-deflate");
+/// Which role it inflates for makes no difference: both are said to do the same.
+fn inflater(takeover: bool) -> Inflater {
+    let answer = HeaderValue::from_static(match takeover {
+        // What is agreed on where nobody asks for less.
+        true => "permessage-deflate",
+        false => "permessage-deflate; server_no_context_takeover; client_no_context_takeover",
+    });
     let response = HeaderMap::from_iter([(SEC_WEBSOCKET_EXTENSIONS, answer)]);
     let verified = deflate::verify(&response, &Compression::takeover().window_bits(15));
-    verified.ok().flatten().expect("it is the shortest answer there is")
+    let params = verified.ok().flatten().expect("it is a good answer");
+    Inflater::new(params, Role::Client)
 }

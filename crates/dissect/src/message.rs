@@ -21,6 +21,8 @@ pub struct MessagePart {
     /// The payload of all frames, on the one that ends a message of several: as much as the dissector
     /// [keeps](crate::Dissector::keeping).
     pub assembled: Option<Vec<u8>>,
+    /// Whether bytes of it are not here, although they were sent.
+    pub has_gap: bool,
 }
 
 /// The message that has begun and not ended, if there is one.
@@ -39,6 +41,7 @@ struct OpenMessage {
     payload: Vec<u8>,
     /// `None` for binary, and for text from its first bad byte on.
     text: Option<TextWalk>,
+    has_gap: bool,
 }
 
 impl Messages {
@@ -55,7 +58,7 @@ impl Messages {
             Opcode::TEXT | Opcode::BINARY => {
                 self.begun += 1;
                 let text = (kind == Opcode::TEXT).then(TextWalk::default);
-                self.open = Some(OpenMessage { kind, fragments: 0, len: 0, payload: Vec::new(), text });
+                self.open = Some(OpenMessage { kind, fragments: 0, len: 0, payload: Vec::new(), text, has_gap: false });
             }
             Opcode::CONTINUATION => {}
             _ => return None,
@@ -69,6 +72,7 @@ impl Messages {
             ends: false,
             len: open.len,
             assembled: None,
+            has_gap: open.has_gap,
         })
     }
 
@@ -81,6 +85,14 @@ impl Messages {
     pub(crate) fn break_text(&mut self) {
         if let Some(open) = &mut self.open {
             open.text = None;
+        }
+    }
+
+    /// Bytes of the frame at hand are not here.
+    pub(crate) fn skip(&mut self, part: &mut MessagePart) {
+        part.has_gap = true;
+        if let Some(open) = &mut self.open {
+            (open.has_gap, open.text) = (true, None);
         }
     }
 

@@ -46,19 +46,19 @@ fn the_findings_are_those_of_the_rules() {
                     let mut dissector = dissector(sender, in_message, compression);
                     // Nothing of the payload comes, so nothing is said of it; a frame without one is whole.
                     let whole = dissector.push(&bytes).pop();
-                    let record = whole.or_else(|| dissector.finish()).unwrap();
+                    let frame = whole.or_else(|| dissector.finish()).unwrap();
                     let context = Context { sender, in_message, compression };
                     let rules = rules::violations(header, context);
                     let expected: Vec<_> = rules.into_iter().map(Finding::Rule).collect();
-                    assert_eq!(record.findings, expected, "{bytes:02x?} from {sender}");
+                    assert_eq!(frame.findings, expected, "{bytes:02x?} from {sender}");
                     let missing = match header.payload_len() {
                         0 => Missing::Nothing,
                         missing => Missing::Exactly(missing),
                     };
-                    assert_eq!(record.missing, missing);
-                    assert!(record.payload.capacity() == 0, "a header alone allocates no payload");
+                    assert_eq!(frame.missing, missing);
+                    assert!(frame.payload.capacity() == 0, "a header alone allocates no payload");
                     let begins = matches!(header.opcode(), Opcode::TEXT | Opcode::BINARY);
-                    assert_eq!(record.inflated.is_some(), compression && begins && header.rsv(1));
+                    assert_eq!(frame.inflated.is_some(), compression && begins && header.rsv(1));
                 }
             }
             if bytes[1] & 0x7F < 126 {
@@ -78,12 +78,12 @@ fn a_header_cut_off_breaks_no_rule_that_the_whole_one_keeps() {
         for cut in 1..bytes.len() {
             let mut dissector = dissector(Role::Client, false, false);
             assert!(dissector.push(&bytes[..cut]).is_empty());
-            let record = dissector.finish().unwrap();
-            assert!(record.findings.iter().all(|finding| all.contains(finding)), "{record:?}");
-            assert!(record.findings.len() >= before, "more bytes say no less");
-            before = record.findings.len();
+            let frame = dissector.finish().unwrap();
+            assert!(frame.findings.iter().all(|finding| all.contains(finding)), "{frame:?}");
+            assert!(frame.findings.len() >= before, "more bytes say no less");
+            before = frame.findings.len();
             let total = header.size() as u64 + header.payload_len() - cut as u64;
-            match record.missing {
+            match frame.missing {
                 Missing::Exactly(missing) => assert_eq!(missing, total),
                 Missing::AtLeast(missing) => assert!(missing <= total),
                 other => panic!("{other:?}"),

@@ -4,7 +4,7 @@ use core::ops::Range;
 
 use super::style::{PAYLOAD, Paint, Style};
 use super::words::bytes;
-use crate::{Field, Missing, Record, field};
+use crate::{Field, Frame, Missing, field};
 
 /// Bits in a row.
 const ROW: usize = 32;
@@ -20,7 +20,7 @@ struct Cell {
 }
 
 /// The figure, line by line.
-pub(super) fn figure(record: &Record, paint: Paint) -> Vec<String> {
+pub(super) fn figure(frame: &Frame, paint: Paint) -> Vec<String> {
     let quiet = |line: &str| paint.paint(Style::Quiet, line);
     let numbers = |number: fn(usize) -> String| (0..ROW).map(number).collect::<String>();
     let tens = numbers(|bit| if bit % 10 == 0 { format!(" {}", bit / 10) } else { "  ".into() });
@@ -28,10 +28,10 @@ pub(super) fn figure(record: &Record, paint: Paint) -> Vec<String> {
     let mut lines = vec![quiet(tens.trim_end()), quiet(&units)];
 
     // What is drawn of the payload ends the row it begins in, and fills one more.
-    let start = record.fields().last().map_or(0, |field| field.bits.end);
+    let start = frame.fields().last().map_or(0, |field| field.bits.end);
     let room = (ROW - start % ROW) % ROW + ROW;
-    let wire = record.wire_bytes(room / 8);
-    let rows = rows(record, start..(8 * wire.len()).max(start));
+    let wire = frame.wire_bytes(room / 8);
+    let rows = rows(frame, start..(8 * wire.len()).max(start));
 
     let mut above = Vec::new();
     for row in &rows {
@@ -40,23 +40,23 @@ pub(super) fn figure(record: &Record, paint: Paint) -> Vec<String> {
         lines.extend(draw(row, &wire, paint));
         above = edges;
     }
-    match tail(record, wire.len() as u64) {
+    match tail(frame, wire.len() as u64) {
         Some(tail) => {
             let whole = [0, ROW];
             lines.push(quiet(&border(&above, &whole, true)));
             let bar = quiet(":");
             lines.push(format!("{bar}{}{bar}", paint.paint(Style::Field(PAYLOAD), &format!("{tail:^63}"))));
-            lines.push(quiet(&border(&whole, &[], record.is_cut_off())));
+            lines.push(quiet(&border(&whole, &[], frame.is_cut_off())));
         }
-        None => lines.push(quiet(&border(&above, &[], record.is_cut_off()))),
+        None => lines.push(quiet(&border(&above, &[], frame.is_cut_off()))),
     }
     lines
 }
 
 /// What the figure says in place of the bytes it does not draw.
-fn tail(record: &Record, drawn: u64) -> Option<String> {
-    let more = record.size().saturating_sub(drawn);
-    let cut = match record.missing {
+fn tail(frame: &Frame, drawn: u64) -> Option<String> {
+    let more = frame.size().saturating_sub(drawn);
+    let cut = match frame.missing {
         Missing::Nothing => None,
         Missing::Exactly(missing) => Some(format!("cut off: {missing} more to come")),
         Missing::AtLeast(missing) => Some(format!("cut off: at least {missing} more to come")),
@@ -71,8 +71,8 @@ fn tail(record: &Record, drawn: u64) -> Option<String> {
 }
 
 /// The header's fields and the payload, cut where rows end.
-fn rows(record: &Record, payload: Range<usize>) -> Vec<Vec<Cell>> {
-    let fields = record.fields().into_iter().map(|field| (field.name, field.bits));
+fn rows(frame: &Frame, payload: Range<usize>) -> Vec<Vec<Cell>> {
+    let fields = frame.fields().into_iter().map(|field| (field.name, field.bits));
     let mut rows: Vec<Vec<Cell>> = Vec::new();
     for (name, bits) in fields.chain([(PAYLOAD, payload)]) {
         let mut start = bits.start;

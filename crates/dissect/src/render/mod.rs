@@ -1,6 +1,7 @@
 //! Records made visible: one [`Record`](crate::Record), several views. Each only reads; none changes what is seen.
 //!
 //! * [`text`]: for people, in a terminal of 80 columns or more: the RFC's figure filled in, and what explains it.
+//! * [`line`]: for people who look at many of them: one line each.
 //! * [`json`]: for programs, one object a line.
 //!
 //! The page's view stands here too, once it has come; `figure` is what it shares with the text.
@@ -14,5 +15,9 @@ mod operations;
 mod figure;
 mod payload;
 mod story;
+mod frame;
+mod head;
+mod opaque;
 pub mod text;
+pub mod line;
 pub mod json;

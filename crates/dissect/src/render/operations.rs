@@ -3,7 +3,7 @@
 use sockeye_proto::frame::{Header, LengthForm, Opcode};
 
 use super::words::{bytes, hex};
-use crate::{Field, Record};
+use crate::{Field, Frame};
 
 /// One operation on the header's bytes.
 #[derive(Debug)]
@@ -17,12 +17,12 @@ pub(super) struct Operation {
 }
 
 /// The operations, as far as the header has come.
-pub(super) fn operations(record: &Record) -> Vec<Operation> {
+pub(super) fn operations(frame: &Frame) -> Vec<Operation> {
     let mut operations = Vec::new();
     let mut add = |field, equation, meaning| {
         operations.push(Operation { field, equation, meaning });
     };
-    let Some(&first) = record.header_bytes.first() else {
+    let Some(&first) = frame.header_bytes.first() else {
         return operations;
     };
 
@@ -37,7 +37,7 @@ pub(super) fn operations(record: &Record) -> Vec<Operation> {
     let reserved = (first >> 4) & 0x07;
     let set: Vec<_> =
         (1..=3).filter(|number| reserved & (8 >> number) != 0).map(|number| format!("RSV{number}")).collect();
-    let meaning = match (reserved, &record.inflated) {
+    let meaning = match (reserved, &frame.inflated) {
         (0, _) => "RSV1, RSV2, RSV3: none is set".to_owned(),
         (0b100, Some(_)) if opcode != Opcode::CONTINUATION => "RSV1: set, the message is compressed".to_owned(),
         _ => format!("{}: set", set.join(", ")),
@@ -45,7 +45,7 @@ pub(super) fn operations(record: &Record) -> Vec<Operation> {
     add(Field::RSV[0], format!("(0x{first:02X} >> 4) & 0x07 = {reserved}"), meaning);
     add(Field::OPCODE, format!("0x{first:02X} & 0x0F = {}", opcode.bits()), format!("opcode: {}", opcode.name()));
 
-    let Some(&second) = record.header_bytes.get(1) else {
+    let Some(&second) = frame.header_bytes.get(1) else {
         return operations;
     };
     let mask = match second >> 7 {
@@ -61,14 +61,14 @@ pub(super) fn operations(record: &Record) -> Vec<Operation> {
     };
     add(Field::LEN, format!("0x{second:02X} & 0x7F = {len}"), meaning);
 
-    let Some(header) = record.header else {
+    let Some(header) = frame.header else {
         return operations;
     };
     let len = header.payload_len();
     match header.length_form() {
         LengthForm::Bits7 => {}
         LengthForm::Bits16 => {
-            let [high, low] = [record.header_bytes[2], record.header_bytes[3]];
+            let [high, low] = [frame.header_bytes[2], frame.header_bytes[3]];
             add(
                 Field::EXTENDED_LEN,
                 format!("0x{high:02X} << 8 | 0x{low:02X} = {len}"),
@@ -76,7 +76,7 @@ pub(super) fn operations(record: &Record) -> Vec<Operation> {
             );
         }
         LengthForm::Bits64 => {
-            let equation = format!("0x{} = {len}", hex(&record.header_bytes[2..10]).replace(' ', "").to_uppercase());
+            let equation = format!("0x{} = {len}", hex(&frame.header_bytes[2..10]).replace(' ', "").to_uppercase());
             add(Field::EXTENDED_LEN, equation, "length in bytes".to_owned());
         }
     }

@@ -3,12 +3,11 @@
 use core::ops::Range;
 use std::io::{self, Write};
 
-use sockeye_proto::frame::Header;
 use sockeye_proto::mask::{self, MaskingKey};
 
 use super::style::{PAYLOAD, Paint, Style};
 use super::words;
-use crate::{Field, Record};
+use crate::{Field, Frame};
 
 /// Steps of unmasking that are shown.
 const STEPS: usize = 8;
@@ -18,9 +17,9 @@ const LINES: usize = 4;
 const LINE: usize = 16;
 
 /// The first steps of unmasking: `0x7f ^ 0x37 = 0x48  H`.
-pub(super) fn steps(record: &Record, key: MaskingKey, paint: Paint) -> Vec<String> {
-    let labels = labels(record);
-    let shown = record.payload.iter().take(STEPS).enumerate();
+pub(super) fn steps(frame: &Frame, key: MaskingKey, paint: Paint) -> Vec<String> {
+    let labels = labels(frame);
+    let shown = frame.payload.iter().take(STEPS).enumerate();
     let mut lines: Vec<String> = shown
         .map(|(i, &plain)| {
             let key_byte = key.bytes()[i % 4];
@@ -30,20 +29,20 @@ pub(super) fn steps(record: &Record, key: MaskingKey, paint: Paint) -> Vec<Strin
             format!("{masked} ^ {key_byte} = 0x{plain:02x} {label}").trim_end().to_owned()
         })
         .collect();
-    if record.arrived > STEPS as u64 {
-        lines.push(format!("… and so on, {}", words::more_bytes(record.arrived - STEPS as u64)));
+    if frame.arrived > STEPS as u64 {
+        lines.push(format!("… and so on, {}", words::more_bytes(frame.arrived - STEPS as u64)));
     }
     lines
 }
 
 /// What each of the first bytes is: an ASCII character, or a part of a longer one where the payload is text.
-fn labels(record: &Record) -> Vec<String> {
+fn labels(frame: &Frame) -> Vec<String> {
     let mut labels: Vec<String> = Vec::new();
-    if record.inflated.is_some() {
+    if frame.inflated.is_some() {
         // What is compressed has no bytes that are characters.
         return labels;
     }
-    let part = record.text_part.as_ref();
+    let part = frame.text_part.as_ref();
     if let Some(part) = part {
         let begun = part.begins_within.as_ref();
         let label = |i| match begun.and_then(|begun| begun.character) {
@@ -52,14 +51,14 @@ fn labels(record: &Record) -> Vec<String> {
         };
         labels.extend((0..part.lead).map(label));
     }
-    match record.text() {
+    match frame.text() {
         Some(text) => {
             for character in text.chars().take(STEPS) {
                 labels.extend((0..character.len_utf8()).map(|i| of(character, i)));
             }
         }
         None => labels
-            .extend(record.payload.iter().take(STEPS).map(|&byte| ascii(byte).map(String::from).unwrap_or_default())),
+            .extend(frame.payload.iter().take(STEPS).map(|&byte| ascii(byte).map(String::from).unwrap_or_default())),
     }
     labels
 }
@@ -76,28 +75,24 @@ fn ascii(byte: u8) -> Option<char> {
     matches!(byte, b' '..=b'~').then_some(char::from(byte))
 }
 
-/// What a dump shows of a record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Dumped {
-    /// The payload as on the wire.
-    Wire,
-    /// The payload, unmasked.
-    Unmasked,
-    /// What the payload inflates to.
-    Inflated,
+/// What a dump shows.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Dump<'a> {
+    pub(super) bytes: &'a [u8],
+    /// The key to show them masked with.
+    pub(super) key: Option<MaskingKey>,
+    /// How many more there are that were not kept.
+    pub(super) not_kept: u64,
+    /// How many more there are that are missing.
+    pub(super) lost: u64,
 }
 
 /// Bytes as a dump: offset, bytes, ASCII.
-pub(super) fn dump(record: &Record, dumped: Dumped, all: bool, paint: Paint, out: &mut impl Write) -> io::Result<()> {
-    let key = record.header.and_then(Header::masking_key).filter(|_| dumped == Dumped::Wire);
-    let (shown, not_kept) = match dumped {
-        Dumped::Wire | Dumped::Unmasked => (record.payload.as_slice(), record.not_kept()),
-        Dumped::Inflated => (record.content(), 0),
-    };
-    let lines = shown.chunks(LINE).take(if all { usize::MAX } else { LINES });
+pub(super) fn dump(dump: Dump<'_>, all: bool, paint: Paint, out: &mut impl Write) -> io::Result<()> {
+    let lines = dump.bytes.chunks(LINE).take(if all { usize::MAX } else { LINES });
     for (i, line) in lines.enumerate() {
         let mut bytes = line.to_vec();
-        if let Some(key) = key {
+        if let Some(key) = dump.key {
             mask::apply(key, (i * LINE) as u64, &mut bytes);
         }
         let offset = paint.paint(Style::Quiet, &format!("{:04x}", i * LINE));
@@ -106,11 +101,12 @@ pub(super) fn dump(record: &Record, dumped: Dumped, all: bool, paint: Paint, out
         let text: String = bytes.iter().map(|&byte| ascii(byte).unwrap_or('.')).collect();
         writeln!(out, "    {offset}  {hex}  {text}")?;
     }
-    let hidden = shown.len().saturating_sub(LINES * LINE) as u64;
-    if !all && hidden > 0 {
-        writeln!(out, "    {}", paint.paint(Style::Quiet, &format!("… {}, not shown", words::more_bytes(hidden))))?;
-    } else if not_kept > 0 {
-        writeln!(out, "    {}", paint.paint(Style::Quiet, &format!("… {}, not kept", words::more_bytes(not_kept))))?;
+    let hidden = if all { 0 } else { dump.bytes.len().saturating_sub(LINES * LINE) as u64 };
+    for (count, what) in [(hidden, "not shown"), (dump.lost, "missing"), (dump.not_kept, "not kept")] {
+        if count > 0 {
+            writeln!(out, "    {}", paint.paint(Style::Quiet, &format!("… {}, {what}", words::more_bytes(count))))?;
+            break;
+        }
     }
     Ok(())
 }

@@ -1,10 +1,10 @@
 //! What a frame means, in words: its text, its place in a message, what a Close says, and what a receiver does.
 
 use sockeye_proto::CloseCode;
-use sockeye_proto::frame::{Header, Opcode, Violation};
+use sockeye_proto::frame::{Header, Opcode};
 
 use super::words::{self, COLUMNS, TIE, bytes, counted, more_bytes, named, quoted};
-use crate::{Finding, InflateOutcome, MessagePart, Missing, Receiver, Record, Sender, SharedCharacter};
+use crate::{Frame, Hint, InflateOutcome, MessagePart, Missing, Receiver, Sender, SharedCharacter};
 
 /// Columns for quotes that may take several lines, unless all is asked for.
 const QUOTE: usize = 3 * COLUMNS;
@@ -12,23 +12,23 @@ const QUOTE: usize = 3 * COLUMNS;
 const CHARACTERS: usize = 12;
 
 /// The frame in one line, which fits 80 columns unless its numbers are huge.
-pub(super) fn summary(record: &Record) -> String {
-    let mut parts = vec![format!("Frame {}", record.number)];
-    parts.extend(record.sender.role().map(|role| role.to_string()));
-    parts.extend(record.opcode().map(|opcode| match opcode.is_reserved() {
+pub(super) fn summary(frame: &Frame, connection: Option<u64>) -> String {
+    let mut parts = vec![format!("Frame {}{}", frame.number, of_connection(connection))];
+    parts.extend(frame.sender.role().map(|role| role.to_string()));
+    parts.extend(frame.opcode().map(|opcode| match opcode.is_reserved() {
         true => format!("reserved {:#X}", opcode.bits()),
         false => opcode.name().to_owned(),
     }));
-    match record.header {
+    match frame.header {
         None => parts.push("cut off in its header".to_owned()),
         Some(header) => {
             parts.push(if header.fin() { "FIN" } else { "no FIN" }.to_owned());
             parts.push(if header.masked() { "MASK" } else { "no MASK" }.to_owned());
-            let size = match record.missing {
+            let size = match frame.missing {
                 Missing::Nothing => bytes(header.payload_len()),
-                _ => format!("{} of {}", record.arrived, bytes(header.payload_len())),
+                _ => format!("{} of {}", frame.arrived, bytes(header.payload_len())),
             };
-            parts.push(match &record.inflated {
+            parts.push(match &frame.inflated {
                 None => size,
                 Some(inflated) if inflated.outcome == InflateOutcome::Good => {
                     format!("{size} → {}", inflated.payload.len())
@@ -37,24 +37,29 @@ pub(super) fn summary(record: &Record) -> String {
             });
         }
     }
-    if !record.findings.is_empty() {
-        parts.push(format!("✗ {}", record.findings.len()));
+    if !frame.findings.is_empty() {
+        parts.push(format!("✗ {}", frame.findings.len()));
     }
     let line = parts.join(" · ");
     let room = COLUMNS.saturating_sub(line.chars().count() + 3);
-    match record.text().filter(|text| !text.is_empty() && room > 8) {
+    match frame.text().filter(|text| !text.is_empty() && room > 8) {
         Some(text) => format!("{line} · {}", quoted(text, room)),
         None => line,
     }
 }
 
+/// Which connection something belongs to, where there may be several.
+pub(super) fn of_connection(connection: Option<u64>) -> String {
+    connection.map(|number| format!(" of connection {number}")).unwrap_or_default()
+}
+
 /// Where the frame lies in the stream, and how we know who sent it.
-pub(super) fn place(record: &Record) -> Vec<String> {
-    let end = record.offset + record.size();
-    let [header, payload] = [record.header_bytes.len() as u64, record.arrived];
+pub(super) fn place(frame: &Frame) -> Vec<String> {
+    let end = frame.offset + frame.size();
+    let [header, payload] = [frame.header_bytes.len() as u64, frame.arrived];
     let payload = if payload > 0 { format!(", {payload} of payload") } else { String::new() };
-    let mut lines = vec![format!("bytes {} to {}: {header} of header{payload}", record.offset, end - 1)];
-    if let (Sender::Assumed(role), 1) = (record.sender, record.number) {
+    let mut lines = vec![format!("bytes {} to {}: {header} of header{payload}", frame.offset, end - 1)];
+    if let (Sender::Assumed(role), 1) = (frame.sender, frame.number) {
         let bit = u8::from(role.masks());
         lines.push(format!("taken to come from a {role}, because MASK is {bit}"));
     }
@@ -62,8 +67,8 @@ pub(super) fn place(record: &Record) -> Vec<String> {
 }
 
 /// What the payload inflates to in numbers, or why it does not.
-pub(super) fn inflated(record: &Record) -> Vec<String> {
-    let Some(inflated) = &record.inflated else {
+pub(super) fn inflated(frame: &Frame) -> Vec<String> {
+    let Some(inflated) = &frame.inflated else {
         return Vec::new();
     };
     let here = inflated.payload.len() as u64;
@@ -76,8 +81,8 @@ pub(super) fn inflated(record: &Record) -> Vec<String> {
 }
 
 /// The text of the frame, and the bytes of its characters.
-pub(super) fn text(record: &Record, all: bool) -> Vec<String> {
-    let (Some(part), Some(text)) = (&record.text_part, record.text()) else {
+pub(super) fn text(frame: &Frame, all: bool) -> Vec<String> {
+    let (Some(part), Some(text)) = (&frame.text_part, frame.text()) else {
         return Vec::new();
     };
     let mut lines = Vec::new();
@@ -122,20 +127,20 @@ fn in_frames(shared: &SharedCharacter) -> String {
 }
 
 /// How the frame begins, continues or ends a message.
-pub(super) fn message(record: &Record, all: bool) -> Vec<String> {
-    if let Some(number) = record.within_message {
-        return vec![match record.opcode() {
+pub(super) fn message(frame: &Frame, all: bool) -> Vec<String> {
+    if let Some(number) = frame.within_message {
+        return vec![match frame.opcode() {
             Some(Opcode::CLOSE) => format!("closes while message {number} has not ended"),
             _ => format!("none: a control frame may stand within message {number} (§5.4)"),
         }];
     }
-    let (Some(message), Some(header)) = (&record.message, record.header) else {
+    let (Some(message), Some(header)) = (&frame.message, frame.header) else {
         return Vec::new();
     };
-    let mut lines = vec![position(message, header, record.is_cut_off())];
-    lines.extend(ratio(record, message));
+    let mut lines = vec![position(message, header, frame.is_cut_off())];
+    lines.extend(ratio(frame, message));
     if message.assembled.is_some()
-        && let Some(text) = record.message_text()
+        && let Some(text) = frame.message_text()
     {
         lines.push(format!("its text: {}", quoted(text, if all { usize::MAX } else { QUOTE })));
     }
@@ -143,10 +148,10 @@ pub(super) fn message(record: &Record, all: bool) -> Vec<String> {
 }
 
 /// `27 bytes inflated to 100, 27 %`, and before the message's end how far it has come.
-fn ratio(record: &Record, message: &MessagePart) -> Option<String> {
-    let inflated = record.inflated.as_ref().filter(|inflated| inflated.outcome == InflateOutcome::Good)?;
+fn ratio(frame: &Frame, message: &MessagePart) -> Option<String> {
+    let inflated = frame.inflated.as_ref().filter(|inflated| inflated.outcome == InflateOutcome::Good)?;
     let sizes = format!("{} inflated to {}", bytes(message.len), inflated.len);
-    Some(match record.percent() {
+    Some(match frame.percent() {
         _ if !message.ends => format!("{sizes} so far"),
         Some(0) if message.len > 0 => format!("{sizes}, under 1 %"),
         Some(percent) => format!("{sizes}, {percent} %"),
@@ -176,8 +181,8 @@ fn position(message: &MessagePart, header: Header, cut_off: bool) -> String {
 }
 
 /// What a Close frame says.
-pub(super) fn close(record: &Record) -> Vec<String> {
-    let Some(close) = &record.close else {
+pub(super) fn close(frame: &Frame) -> Vec<String> {
+    let Some(close) = &frame.close else {
         return Vec::new();
     };
     let Some(code) = close.code else {
@@ -195,41 +200,33 @@ pub(super) fn close(record: &Record) -> Vec<String> {
 }
 
 /// What a receiver does, if it is more than to take the frame.
-pub(super) fn receiver(record: &Record) -> Option<String> {
-    let receiver = record.sender.role().map_or_else(|| "receiver".to_owned(), |role| role.peer().to_string());
-    match record.receiver {
+pub(super) fn receiver(frame: &Frame) -> Option<String> {
+    let receiver = frame.sender.role().map_or_else(|| "receiver".to_owned(), |role| role.peer().to_string());
+    match frame.receiver {
         Receiver::Takes => None,
         Receiver::Fails(code) => Some(format!("a {receiver} fails the connection here with {code} (§7.1.7)")),
         Receiver::HasFailed(number) => {
             Some(format!("a {receiver} does not read this: it has failed the connection at frame {number} (§7.1.7)"))
         }
         Receiver::Discards(number) => {
-            let what = if record.opcode().is_some_and(Opcode::is_control) { "frame" } else { "data" };
+            let what = if frame.opcode().is_some_and(Opcode::is_control) { "frame" } else { "data" };
             Some(format!("a {receiver} discards this {what}: frame {number} was the Close (§1.4, §5.5.1)"))
         }
     }
 }
 
-/// What is no broken rule by itself, and still good to know: what RSV1 mostly means where it means nothing.
-pub(super) fn note(record: &Record) -> Option<String> {
-    let opcode = record.opcode().filter(|opcode| !opcode.is_control())?;
-    if !record.findings.contains(&Finding::Rule(Violation::ReservedBit(1))) {
-        return None;
+/// What is no broken rule, and good to know; with what can be done about it.
+pub(super) fn hint(hint: &Hint) -> String {
+    match hint {
+        Hint::MaybeCompressed => format!("{hint}; sockeye{TIE}inspect{TIE}--deflate inflates it"),
+        _ => hint.to_string(),
     }
-    Some(if opcode == Opcode::CONTINUATION {
-        "permessage-deflate sets RSV1 on the first frame of a message only (RFC 7692 §6)".to_owned()
-    } else {
-        format!(
-            "RSV1 on a {opcode} frame mostly means permessage-deflate: where both ends agreed on it, the payload is \
-             compressed (RFC 7692 §6); sockeye{TIE}inspect{TIE}--deflate inflates it"
-        )
-    })
 }
 
 /// What is missing of a frame that is cut off.
-pub(super) fn missing(record: &Record) -> Option<String> {
-    let header = if record.header.is_none() { " in its header" } else { "" };
-    let missing = match record.missing {
+pub(super) fn missing(frame: &Frame) -> Option<String> {
+    let header = if frame.header.is_none() { " in its header" } else { "" };
+    let missing = match frame.missing {
         Missing::Nothing => return None,
         Missing::Exactly(missing) => more_bytes(missing),
         Missing::AtLeast(missing) => format!("at least {}", more_bytes(missing)),

@@ -15,6 +15,8 @@ pub(super) enum Style {
     Field(&'static str),
     /// A broken rule, a frame that is cut off.
     Wrong,
+    /// What is good to know and breaks no rule.
+    Hint,
 }
 
 /// Puts colour on text, or leaves it alone.
@@ -33,6 +35,7 @@ impl Paint {
             Style::Title => "1",
             Style::Label => "1",
             Style::Wrong => "31",
+            Style::Hint => "33",
             Style::Field(name) => match name {
                 Field::FIN => "32",
                 Field::OPCODE => "36",

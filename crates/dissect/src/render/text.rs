@@ -1,17 +1,14 @@
-//! Records for people: a summary, the RFC's figure with this frame's bits, the operations that read them, the payload
-//! unmasked, and what it all means.
+//! Records for people: a summary, and all that explains it. For a frame that is the RFC's figure with its bits, the
+//! operations that read them, the payload unmasked, and what it all means.
 //!
 //! Lines fit 80 columns. Nothing a peer sent passes unescaped.
 
 use std::io::{self, Write};
 
-use super::figure::figure;
-use super::operations::{length_form, operations};
-use super::payload::{self, Dumped};
-use super::story;
 use super::style::{Paint, Style};
-use super::words::{COLUMNS, bytes, hex, wrapped};
-use crate::Record;
+use super::words::{COLUMNS, seconds, wrapped};
+use super::{frame, head, opaque, story};
+use crate::{Item, Record};
 
 /// How records are shown.
 #[derive(Clone, Copy, Debug, Default)]
@@ -23,55 +20,58 @@ pub struct Options {
     pub all: bool,
 }
 
-/// The frame in one line, which fits 80 columns unless its numbers are huge: number, sender, opcode, FIN, mask, length, broken rules, text.
+/// The record in one line, which fits 80 columns unless its numbers are huge. For a frame: number, sender, opcode, FIN,
+/// mask, length, broken rules, text.
 #[must_use]
 pub fn summary(record: &Record) -> String {
-    story::summary(record)
+    match &record.item {
+        Item::Frame(frame) => story::summary(frame, record.connection),
+        Item::Head(head) => head::summary(head, record.connection),
+        Item::Opaque(opaque) => opaque::summary(opaque, record.connection),
+        Item::Gap(gap) => opaque::gap_summary(gap, record.connection),
+    }
 }
 
-/// Writes everything there is to say of one frame.
+/// Writes everything there is to say of one record.
 ///
 /// # Errors
 /// Those of the writer.
 pub fn write(record: &Record, options: Options, out: &mut impl Write) -> io::Result<()> {
     let paint = Paint { color: options.color };
-    writeln!(out, "{}", paint.paint(Style::Title, &summary(record)))?;
-    for line in story::place(record) {
+    // A frame's fits, whatever its numbers.
+    let columns = if record.frame().is_some() { usize::MAX } else { COLUMNS };
+    for line in wrapped(&summary(record), columns) {
+        writeln!(out, "{}", paint.paint(Style::Title, &line))?;
+    }
+    let mut place = match &record.item {
+        Item::Frame(frame) => story::place(frame),
+        Item::Head(head) => vec![head::place(head)],
+        Item::Opaque(opaque) => vec![opaque::place(opaque)],
+        Item::Gap(gap) => vec![opaque::gap_place(gap)],
+    };
+    if let Some(time) = record.time {
+        let until = if time.ended > time.began { format!(" to {}", seconds(time.ended)) } else { String::new() };
+        place[0] += &format!("; at {}{until} s", seconds(time.began));
+    }
+    for line in place.iter().flat_map(|line| wrapped(line, COLUMNS - INDENT)) {
         writeln!(out, "  {}", paint.paint(Style::Quiet, &line))?;
     }
-
-    writeln!(out)?;
-    for line in figure(record, paint) {
-        writeln!(out, "  {line}")?;
-    }
-
-    writeln!(out)?;
-    write_operations(record, paint, out)?;
-    if let Some(header) = record.header {
-        section("Length", &length_form(header), paint, out)?;
-    }
-    write_payload(record, options, paint, out)?;
-    let meaning = [
-        ("Text", story::text(record, options.all)),
-        ("Close", story::close(record)),
-        ("Message", story::message(record, options.all)),
-    ];
-    if meaning.iter().any(|(_, lines)| !lines.is_empty()) {
-        writeln!(out)?;
-    }
-    for (label, lines) in &meaning {
-        section(label, lines, paint, out)?;
+    match &record.item {
+        Item::Frame(frame) => frame::write(frame, options, paint, out)?,
+        Item::Head(head) => head::write(head, options, paint, out)?,
+        Item::Opaque(opaque) => opaque::write(opaque, options, paint, out)?,
+        Item::Gap(_) => {}
     }
     write_verdict(record, paint, out)
 }
 
 /// Columns before every line but the first.
-const INDENT: usize = 2;
+pub(super) const INDENT: usize = 2;
 /// Columns before the words of a section, with its label.
-const LABEL: usize = 14;
+pub(super) const LABEL: usize = 14;
 
 /// A label and its lines, wrapped; nothing at all where there are no lines.
-fn section(label: &str, lines: &[String], paint: Paint, out: &mut impl Write) -> io::Result<()> {
+pub(super) fn section(label: &str, lines: &[String], paint: Paint, out: &mut impl Write) -> io::Result<()> {
     let mut label = format!("{label:<width$}", width = LABEL - INDENT);
     for line in lines.iter().flat_map(|line| wrapped(line, COLUMNS - LABEL)) {
         writeln!(out, "  {}{line}", paint.paint(Style::Label, &label))?;
@@ -80,65 +80,8 @@ fn section(label: &str, lines: &[String], paint: Paint, out: &mut impl Write) ->
     Ok(())
 }
 
-fn write_operations(record: &Record, paint: Paint, out: &mut impl Write) -> io::Result<()> {
-    let mut label = "Bits";
-    for operation in operations(record) {
-        let equation = paint.paint(Style::Field(operation.field), &format!("{:<25}", operation.equation));
-        let label =
-            paint.paint(Style::Label, &format!("{:<width$}", core::mem::take(&mut label), width = LABEL - INDENT));
-        let meaning = paint.paint(Style::Quiet, &operation.meaning);
-        writeln!(out, "  {label}{equation}  {meaning}")?;
-    }
-    Ok(())
-}
-
-fn write_payload(record: &Record, options: Options, paint: Paint, out: &mut impl Write) -> io::Result<()> {
-    let Some(header) = record.header else {
-        return Ok(());
-    };
-    let key = header.masking_key();
-    writeln!(out)?;
-    if let Some(key) = key {
-        section("Masking key", &[hex(&key.bytes())], paint, out)?;
-    }
-    if record.arrived == 0 {
-        let payload = if header.payload_len() == 0 { "none" } else { "nothing of it has come" };
-        section("Payload", &[payload.to_owned()], paint, out)?;
-        return write_inflated(record, options, paint, out);
-    }
-    if let Some(key) = key {
-        let mut steps = payload::steps(record, key, paint);
-        steps.insert(0, "byte i of the payload ^ byte (i mod 4) of the key".to_owned());
-        section_as_is("Unmasking", &steps, paint, out)?;
-    }
-    let whole = if record.is_cut_off() {
-        format!("{} of {}", record.arrived, bytes(header.payload_len()))
-    } else {
-        bytes(record.arrived)
-    };
-    let compressed = if record.inflated.is_some() { ", compressed" } else { "" };
-    if key.is_some() {
-        section("Payload", &[format!("{whole}, as on the wire")], paint, out)?;
-        payload::dump(record, Dumped::Wire, options.all, paint, out)?;
-        section("", &[format!("unmasked{compressed}")], paint, out)?;
-    } else {
-        section("Payload", &[format!("{whole}{compressed}")], paint, out)?;
-    }
-    payload::dump(record, Dumped::Unmasked, options.all, paint, out)?;
-    write_inflated(record, options, paint, out)
-}
-
-/// What the payload inflates to, and where that ends before the payload does.
-fn write_inflated(record: &Record, options: Options, paint: Paint, out: &mut impl Write) -> io::Result<()> {
-    section("Inflated", &story::inflated(record), paint, out)?;
-    if record.inflated.is_some() {
-        payload::dump(record, Dumped::Inflated, options.all, paint, out)?;
-    }
-    Ok(())
-}
-
 /// Like [`section`], for lines that are short and may have colours in them.
-fn section_as_is(label: &str, lines: &[String], paint: Paint, out: &mut impl Write) -> io::Result<()> {
+pub(super) fn section_as_is(label: &str, lines: &[String], paint: Paint, out: &mut impl Write) -> io::Result<()> {
     for (i, line) in lines.iter().enumerate() {
         let label = format!("{:<width$}", if i == 0 { label } else { "" }, width = LABEL - INDENT);
         writeln!(out, "  {}{line}", paint.paint(Style::Label, &label))?;
@@ -146,20 +89,22 @@ fn section_as_is(label: &str, lines: &[String], paint: Paint, out: &mut impl Wri
     Ok(())
 }
 
-/// The broken rules, each on its own lines, what a receiver does about them, and what is missing.
+/// The broken rules, each on its own lines, what a receiver does about them, what is good to know, and what is missing.
 fn write_verdict(record: &Record, paint: Paint, out: &mut impl Write) -> io::Result<()> {
-    let findings = record.findings.iter().map(|finding| ("✗", finding.to_string()));
-    let receiver = story::receiver(record).map(|line| ("→", line));
-    let note = story::note(record).map(|line| (" ", line));
-    let missing = story::missing(record).map(|line| ("✂", line));
+    let frame = record.frame();
+    let receiver = frame.and_then(story::receiver).or_else(|| record.head().and_then(head::receiver));
+    let findings = record.findings().iter().map(|finding| ("✗", Style::Wrong, finding.to_string()));
+    let receiver = receiver.map(|line| ("→", Style::Wrong, line));
+    let hints = record.hints().iter().map(|hint| ("○", Style::Hint, story::hint(hint)));
+    let missing = frame.and_then(story::missing).map(|line| ("✂", Style::Wrong, line));
     let mut separated = false;
-    for (mark, words) in findings.chain(receiver).chain(note).chain(missing) {
+    for (mark, style, words) in findings.chain(receiver).chain(hints).chain(missing) {
         if !core::mem::replace(&mut separated, true) {
             writeln!(out)?;
         }
         for (i, line) in wrapped(&words, COLUMNS - 2 * INDENT).iter().enumerate() {
             let line = format!("{} {line}", if i == 0 { mark } else { " " });
-            writeln!(out, "  {}", paint.paint(Style::Wrong, &line))?;
+            writeln!(out, "  {}", paint.paint(style, &line))?;
         }
     }
     Ok(())

@@ -1,5 +1,7 @@
 //! Plain words: counts, quotes and lines that fit.
 
+use core::time::Duration;
+
 /// The columns every view keeps to.
 pub(super) const COLUMNS: usize = 80;
 
@@ -18,6 +20,11 @@ pub(super) fn counted(count: u64, thing: &str) -> String {
     format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
 }
 
+/// A time in seconds, to the microsecond.
+pub(super) fn seconds(time: Duration) -> String {
+    format!("{}.{:06}", time.as_secs(), time.subsec_micros())
+}
+
 /// Bytes as two digits each, with spaces between.
 pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(" ")
@@ -26,20 +33,36 @@ pub(super) fn hex(bytes: &[u8]) -> String {
 /// A text in quotes, at most `columns` wide, with everything escaped that a terminal could take for a command or that
 /// would not be seen: the standard library's `Debug` does that for control and formatting characters.
 pub(super) fn quoted(text: &str, columns: usize) -> String {
-    let mut quoted = String::from("\"");
-    let mut used = 2;
-    let mut rest = text.chars();
-    for character in rest.by_ref() {
-        let escaped = escaped(character);
+    // Two columns for the quotes.
+    let (shown, more) = shortened(text, columns.saturating_sub(2), escaped);
+    format!("\"{shown}\"{more}")
+}
+
+/// A text without quotes, and else the same.
+pub(super) fn safe(text: &str, columns: usize) -> String {
+    let unquoted = |character| match character {
+        '"' | '\\' => String::from(character),
+        other => escaped(other),
+    };
+    let (shown, more) = shortened(text, columns, unquoted);
+    shown + more
+}
+
+/// As much of a text as fits, and the sign that something is left out, if something is.
+fn shortened(text: &str, columns: usize, show: impl Fn(char) -> String) -> (String, &'static str) {
+    let mut shown = String::new();
+    let mut used = 0;
+    for character in text.chars() {
+        let escaped = show(character);
         let wide: usize = escaped.chars().map(width).sum();
-        // The last column is for the sign that something is left out.
+        // The last column is for the sign.
         if used + wide + 1 > columns {
-            return quoted + "\"…";
+            return (shown, "…");
         }
         used += wide;
-        quoted += &escaped;
+        shown += &escaped;
     }
-    quoted + "\""
+    (shown, "")
 }
 
 /// One character as it may stand in a terminal, where there are no quotes around it.
@@ -121,6 +144,11 @@ mod tests {
         }
         assert_eq!(quoted("\x1b[31m\u{202e}\u{9b}\r", 80), r#""\u{1b}[31m\u{202e}\u{9b}\r""#);
         assert_eq!(quoted("it's 你好 e\u{301}", 80), "\"it's 你好 e\u{301}\"");
+        for character in '\0'..=char::MAX {
+            let safe = safe(&character.to_string(), COLUMNS);
+            assert!(!safe.chars().any(is_dangerous), "{:x}", u32::from(character));
+        }
+        assert_eq!(safe(r#"\ "a" \u{1b}"#, 80), r#"\ "a" \u{1b}"#);
     }
 
     #[test]

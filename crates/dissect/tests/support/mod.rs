@@ -1,10 +1,10 @@
-//! What the tests share: frames as bytes, streams as records, and any stream proptest can think of.
+//! What the tests share: frames as bytes, streams as frames, and any stream proptest can think of.
 #![allow(dead_code, reason = "each test uses a part of it")]
 
 use bytes::BytesMut;
 use http::{HeaderMap, HeaderValue, header::SEC_WEBSOCKET_EXTENSIONS};
 use proptest::prelude::*;
-use sockeye_dissect::{Deflate, Dissector, Record};
+use sockeye_dissect::{Deflate, Dissector, Frame};
 use sockeye_proto::Role;
 use sockeye_proto::deflate::{Compression, Deflater, Params, verify};
 use sockeye_proto::frame::{Header, Opcode};
@@ -73,26 +73,26 @@ pub(crate) fn inflating(deflate: Deflate) -> Dissector {
     Dissector::new(Role::Client).inflating(deflate)
 }
 
-/// All records of a stream a client has sent with permessage-deflate, from its beginning.
-pub(crate) fn inflated_records(stream: &[u8]) -> Vec<Record> {
+/// All frames of a stream a client has sent with permessage-deflate, from its beginning.
+pub(crate) fn inflated_frames(stream: &[u8]) -> Vec<Frame> {
     pieces(inflating(Deflate::FromStart), [stream])
 }
 
-/// All records of a stream a client has sent, the one that is cut off included.
-pub(crate) fn records(stream: &[u8]) -> Vec<Record> {
+/// All frames of a stream a client has sent, the one that is cut off included.
+pub(crate) fn frames(stream: &[u8]) -> Vec<Frame> {
     pieces(Dissector::new(Role::Client), [stream])
 }
 
-/// All records of a stream that comes in these pieces.
-pub(crate) fn pieces<'a>(mut dissector: Dissector, pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<Record> {
-    let mut records: Vec<Record> = pieces.into_iter().flat_map(|piece| dissector.push(piece)).collect();
-    records.extend(dissector.finish());
-    records
+/// All frames of a stream that comes in these pieces.
+pub(crate) fn pieces<'a>(mut dissector: Dissector, pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<Frame> {
+    let mut frames: Vec<Frame> = pieces.into_iter().flat_map(|piece| dissector.push(piece)).collect();
+    frames.extend(dissector.finish());
+    frames
 }
 
-/// The words of all that is wrong with a record.
-pub(crate) fn findings(record: &Record) -> Vec<String> {
-    record.findings.iter().map(ToString::to_string).collect()
+/// The words of all that is wrong with a frame.
+pub(crate) fn findings(frame: &Frame) -> Vec<String> {
+    frame.findings.iter().map(ToString::to_string).collect()
 }
 
 /// Bytes of any kind: noise, and frames that are good or nearly so, with text that is good or nearly so.
