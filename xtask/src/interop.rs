@@ -2,17 +2,19 @@
 
 use core::time::Duration;
 use std::fs;
+use std::path::PathBuf;
 
 use crate::process::{Step, target};
 use crate::rust::{FEATURES, closing_line};
 use crate::setup::{NODE, NPM, VENV, folder, need, npm_ci, pip_install};
-use crate::stage::{Outcome, Stage};
+use crate::stage::{Outcome, Stage, Stop};
 
 pub(crate) fn stage() -> Stage {
     Stage { name: "interop", about: "Python websockets and Node ws, both directions", run: Box::new(run) }
 }
 
-fn run() -> Outcome {
+/// Sees to it that the peers are there, in a folder that the environment of their programs names.
+pub(crate) fn install_peers() -> Result<PathBuf, Stop> {
     let interop = folder("conformance/interop")?;
     need(&[VENV, NODE, NPM])?;
     let peers = target().join("peers");
@@ -22,6 +24,11 @@ fn run() -> Outcome {
     }
     npm_ci("peers", &peers)?;
     pip_install("peers", &peers.join("venv"), &interop.join("requirements.txt"))?;
+    Ok(peers)
+}
+
+fn run() -> Outcome {
+    let peers = install_peers()?;
     // All of the workspace is named so that its features, and with them its builds, are the unit tests' own.
     let features = format!("sockeye-conformance/peers,{FEATURES}");
     let step = |name| {

@@ -7,6 +7,7 @@ mod stages;
 
 mod autobahn;
 mod browser;
+mod captures;
 mod fuzz;
 mod instructions;
 mod interop;

@@ -20,6 +20,8 @@ pub(crate) const FFMPEG: Tool = Tool { probe: &["ffmpeg", "-version"], package: 
 pub(crate) const NODE: Tool = Tool { probe: &["node", "--version"], package: "nodejs" };
 pub(crate) const NPM: Tool = Tool { probe: &["npm", "--version"], package: "npm" };
 pub(crate) const PIP: Tool = Tool { probe: &["python3", "-m", "pip", "--version"], package: "python3-pip" };
+/// With editcap, from a package it depends on.
+pub(crate) const TSHARK: Tool = Tool { probe: &["tshark", "--version"], package: "tshark" };
 pub(crate) const VALGRIND: Tool = Tool { probe: &["valgrind", "--version"], package: "valgrind" };
 /// Debian has `venv` without `ensurepip`, which is not enough.
 pub(crate) const VENV: Tool = Tool { probe: &["python3", "-c", "import ensurepip, venv"], package: "python3-venv" };

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use crate::stage::{Stage, Stop, say};
-use crate::{autobahn, browser, fuzz, instructions, interop, rust};
+use crate::{autobahn, browser, captures, fuzz, instructions, interop, rust};
 
 /// All stages, cheapest first: what fails in seconds should not be told after minutes.
 fn all() -> Vec<Stage> {
@@ -17,6 +17,7 @@ fn all() -> Vec<Stage> {
         instructions::stage(),
         fuzz::stage(fuzz::DEFAULT_SECONDS),
         interop::stage(),
+        captures::stage(),
         autobahn::stage(),
         browser::stage(),
     ]

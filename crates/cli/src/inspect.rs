@@ -1,5 +1,7 @@
-//! `sockeye inspect`: explains the bytes of frames, bit by bit.
+//! `sockeye inspect`: explains the bytes of frames, bit by bit, and whole connections out of recordings and captures.
 
+mod connections;
+mod filter;
 mod hex;
 mod input;
 
@@ -9,9 +11,12 @@ use std::process::ExitCode;
 
 use clap::ValueEnum;
 use clap::builder::FalseyValueParser;
-use sockeye_dissect::{Dissector, Record, render};
+use sockeye_dissect::{Dissector, Frame, Record, render};
 
-use input::Input;
+use crate::report::{Color, Format, Report};
+use connections::Connections;
+use filter::Filter;
+use input::{Bytes, Input};
 
 /// What `sockeye inspect` is told.
 #[derive(Debug, clap::Args)]
@@ -20,8 +25,8 @@ pub(crate) struct Args {
     /// Bytes in hex (spaces, commas, colons and 0x as you like), a file, or - for standard input
     ///
     /// A single argument that is not hex names a file; a file whose name is hex is written ./84. What a file or standard
-    /// input holds is read as hex if it begins as ASCII text, which no good frame does, else as the bytes themselves.
-    /// Without an argument standard input is read, unless it is a terminal.
+    /// input holds is a recording, a capture (pcap, pcapng), hex if it begins as ASCII text, which no good frame does, or
+    /// else the bytes of frames themselves. Without an argument standard input is read, unless it is a terminal.
     #[arg(value_name = "FILE | - | HEX")]
     input: Vec<OsString>,
 
@@ -29,7 +34,7 @@ pub(crate) struct Args {
     #[arg(long, env = "SOCKEYE_HEX", value_parser = FalseyValueParser::new())]
     hex: bool,
 
-    /// Takes the argument for a file's name, even if it is hex, and what is read for the bytes themselves
+    /// Takes the argument for a file's name, even if it is hex, and what is read for the bytes of frames themselves
     #[arg(long, env = "SOCKEYE_FILE", value_parser = FalseyValueParser::new())]
     file: bool,
 
@@ -40,12 +45,27 @@ pub(crate) struct Args {
     /// Says that permessage-deflate was agreed on: compressed messages are inflated
     ///
     /// =joined means that the input does not begin with the first message after the handshake; where one refers to
-    /// messages that are not there, it says so. =off is what counts without the option.
+    /// messages that are not there, it says so. =off is what counts without the option. Where there is a handshake, it
+    /// tells.
     #[arg(long, value_enum, value_name = "SEEN", env = "SOCKEYE_DEFLATE", num_args = 0..=1, require_equals = true)]
     #[arg(default_value_t, default_missing_value = "start")]
     deflate: Deflate,
 
-    /// How to show the frames: text to read, or json, one object a line
+    /// Takes connections whose beginning is missing for WebSockets, and the first bytes for the start of a frame
+    #[arg(long, env = "SOCKEYE_JOINED", value_parser = FalseyValueParser::new())]
+    joined: bool,
+
+    /// Shows what matches, and judges nothing else: 'text client', 'connection=2 not ping', 'length>1000 or violation'
+    ///
+    /// What stands side by side must all match; or, not and brackets are understood.
+    /// Words: client server frame request response opaque gap text binary continuation close ping pong control data
+    /// reserved fin masked compressed violation hint.
+    /// Comparisons (= != < <= > >=): connection frame message opcode length code port; also address=IP, text~WORDS and
+    /// payload~HEX (contains).
+    #[arg(long, value_name = "EXPR", env = "SOCKEYE_FILTER", value_parser = Filter::parse)]
+    filter: Option<Filter>,
+
+    /// How to show what there is
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT", env = "SOCKEYE_FORMAT")]
     format: Format,
 
@@ -61,6 +81,7 @@ pub(crate) struct Args {
 const EXAMPLES: &str = "\
 For each frame: the figure of RFC 6455 filled in, the bit operations that read its header, the payload unmasked, its
 text, its place in a message, and every broken rule with its section. A frame is shown as soon as its last byte is in.
+Of a recording or capture: each connection, its handshake, and then its frames, both ways.
 
 Examples:
   sockeye inspect 84 67 78 83 21 22 12 43 12 --from client
@@ -69,8 +90,11 @@ Examples:
   sockeye inspect --all --color always capture.bin | less -R
   sockeye inspect --file ./84 --from server
   xxd -p capture.bin | sockeye inspect --hex - --format json | jq .violations
+  sockeye inspect capture.pcapng --format lines --filter 'port=8080 not ping'
+  tcpdump -i lo -w - tcp port 8080 | sockeye inspect -
 
-Exit status: 0 when all is well, 1 when a rule is broken or a frame is cut off, 2 for wrong usage.";
+Exit status: 0 when all is well, 1 when a rule is broken, a frame is cut off, bytes are missing or a file is damaged, 2 for
+wrong usage.";
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Role {
@@ -92,46 +116,41 @@ enum Deflate {
     Joined,
 }
 
-#[derive(Clone, Copy, Debug, Default, ValueEnum)]
-enum Format {
-    #[default]
-    Text,
-    Json,
-}
-
-#[derive(Clone, Copy, Debug, Default, ValueEnum)]
-enum Color {
-    #[default]
-    Auto,
-    Always,
-    Never,
+impl Deflate {
+    const fn seen(self) -> Option<sockeye_dissect::Deflate> {
+        match self {
+            Self::Off => None,
+            Self::Start => Some(sockeye_dissect::Deflate::FromStart),
+            Self::Joined => Some(sockeye_dissect::Deflate::Joined),
+        }
+    }
 }
 
 /// Runs the command.
 pub(crate) fn run(args: Args) -> ExitCode {
     let stdout = io::stdout().lock();
-    let color = use_color(args.color, stdout.is_terminal());
-    let mut report = Report {
-        format: args.format,
-        options: render::text::Options { color, all: args.all },
-        out: BufWriter::new(stdout),
-        total: Total::default(),
-    };
-    let outcome = match Input::open(&args.input, args.hex, args.file) {
-        Ok(input) => inspect(input, args.from, args.deflate, &mut report),
+    let options = render::text::Options { color: args.color.is_used(stdout.is_terminal()), all: args.all };
+    let mut report = Report::new(args.format, options, BufWriter::new(stdout));
+    let inspected = match Input::open(&args.input, args.hex, args.file) {
+        Ok(Input::Bytes(bytes)) => frames(bytes, &args, &mut report).map(|()| true),
+        Ok(Input::Traffic(source, name)) => {
+            let connections = Connections::new(args.joined, args.deflate.seen(), args.filter.as_ref());
+            connections.inspect(*source, &name, &mut report).map_err(Stop::from)
+        }
         Err(error) => Err(Stop::Usage(error)),
     };
-    match outcome {
+    match inspected {
+        Ok(true) if report.is_good() => ExitCode::SUCCESS,
         // Whoever read the output has seen enough, as in `| head`.
-        Ok(()) | Err(Stop::Output(ErrorKind::BrokenPipe)) if report.total.is_good() => ExitCode::SUCCESS,
-        Ok(()) | Err(Stop::Output(ErrorKind::BrokenPipe)) => ExitCode::from(1),
+        Err(Stop::Output(ErrorKind::BrokenPipe)) if report.is_good() => ExitCode::SUCCESS,
+        Ok(_) | Err(Stop::Output(ErrorKind::BrokenPipe)) => ExitCode::from(1),
         Err(Stop::Output(kind)) => {
             eprintln!("sockeye: cannot write the output: {kind}");
             ExitCode::from(1)
         }
         Err(Stop::Usage(line)) => {
             // What has been shown comes before what went wrong.
-            let _ = report.out.flush();
+            let _ = report.flush();
             eprintln!("sockeye: {line}");
             ExitCode::from(2)
         }
@@ -152,96 +171,27 @@ impl From<io::Error> for Stop {
     }
 }
 
-/// Reads the input to its end and reports each frame when it is there.
-fn inspect(
-    mut input: Input,
-    from: Option<Role>,
-    deflate: Deflate,
-    report: &mut Report<impl Write>,
-) -> Result<(), Stop> {
-    let mut dissector = match from {
+/// Reads the frames of one direction to their end and reports each when it is there.
+fn frames(mut bytes: Bytes, args: &Args, report: &mut Report<impl Write>) -> Result<(), Stop> {
+    let mut dissector = match args.from {
         Some(Role::Client) => Dissector::new(sockeye::Role::Client),
         Some(Role::Server) => Dissector::new(sockeye::Role::Server),
         None => Dissector::assuming_sender(),
     };
-    dissector = match deflate {
-        Deflate::Off => dissector,
-        Deflate::Start => dissector.inflating(sockeye_dissect::Deflate::FromStart),
-        Deflate::Joined => dissector.inflating(sockeye_dissect::Deflate::Joined),
+    dissector = args.deflate.seen().into_iter().fold(dissector, Dissector::inflating);
+    let show = |frame: Frame, report: &mut Report<_>| {
+        let record = Record::from(frame);
+        let matches = args.filter.as_ref().is_none_or(|filter| filter.matches(&record, None));
+        if matches { report.show(&record) } else { Ok(()) }
     };
-    while let Some(bytes) = input.read().map_err(Stop::Usage)? {
-        for frame in dissector.push(&bytes) {
-            report.show(&frame.into())?;
+    while let Some(piece) = bytes.read().map_err(Stop::Usage)? {
+        for frame in dissector.push(&piece) {
+            show(frame, report)?;
         }
-        report.out.flush()?;
+        report.flush()?;
     }
     if let Some(frame) = dissector.finish() {
-        report.show(&frame.into())?;
+        show(frame, report)?;
     }
-    report.end()
-}
-
-/// Shows records, and counts what is wrong with them.
-struct Report<W> {
-    format: Format,
-    options: render::text::Options,
-    out: W,
-    total: Total,
-}
-
-#[derive(Default)]
-struct Total {
-    frames: u64,
-    bytes: u64,
-    violations: usize,
-    cut_off: bool,
-}
-
-impl Total {
-    const fn is_good(&self) -> bool {
-        self.violations == 0 && !self.cut_off
-    }
-}
-
-impl<W: Write> Report<W> {
-    fn show(&mut self, record: &Record) -> Result<(), Stop> {
-        self.total.frames += 1;
-        self.total.bytes += record.size();
-        self.total.violations += record.findings().len();
-        self.total.cut_off |= record.is_cut_off();
-        match self.format {
-            Format::Json => render::json::write(record, &mut self.out)?,
-            Format::Text => {
-                if self.total.frames > 1 {
-                    writeln!(self.out)?;
-                }
-                render::text::write(record, self.options, &mut self.out)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Ends the report: text says what there was in all, if it was not one frame.
-    fn end(&mut self) -> Result<(), Stop> {
-        let Total { frames, bytes, violations, cut_off } = self.total;
-        if matches!(self.format, Format::Text) && frames != 1 {
-            let cut_off = if cut_off { ", the last frame is cut off" } else { "" };
-            let before = if frames == 0 { "" } else { "\n" };
-            writeln!(self.out, "{before}Frames: {frames}, bytes: {bytes}, violations: {violations}{cut_off}")?;
-        }
-        Ok(self.out.flush()?)
-    }
-}
-
-/// `--color` decides; left to itself, a set `NO_COLOR` (no-color.org), then `CLICOLOR_FORCE`, then the terminal.
-fn use_color(choice: Color, is_terminal: bool) -> bool {
-    let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty() && value != "0");
-    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    match choice {
-        Color::Always => true,
-        Color::Never => false,
-        Color::Auto if no_color => false,
-        Color::Auto if is_set("CLICOLOR_FORCE") => true,
-        Color::Auto => is_terminal && std::env::var_os("TERM").is_none_or(|term| term != "dumb"),
-    }
+    Ok(report.end()?)
 }

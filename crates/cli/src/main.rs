@@ -3,6 +3,7 @@
 #![warn(clippy::unwrap_used)]
 
 mod inspect;
+mod report;
 mod serve;
 
 use std::process::ExitCode;

@@ -2,6 +2,7 @@
 
 use core::fmt;
 use core::time::Duration;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use sockeye_proto::Role;
 
@@ -151,4 +152,19 @@ impl fmt::Display for Damage {
         }
         write!(f, ": {}", self.why)
     }
+}
+
+/// A time as recordings have it: RFC 3339, to the nanosecond. `None` before 1970 and after 9999, where that has none.
+///
+/// ```
+/// use std::time::{Duration, UNIX_EPOCH};
+///
+/// let time = UNIX_EPOCH + Duration::from_nanos(1_795_000_000_123_456_789);
+/// assert_eq!(sockeye_traffic::rfc3339(time).as_deref(), Some("2026-11-18T11:06:40.123456789Z"));
+/// ```
+#[must_use]
+pub fn rfc3339(time: SystemTime) -> Option<String> {
+    const YEAR_10000: u64 = 253_402_300_800;
+    let since = time.duration_since(UNIX_EPOCH).ok().filter(|since| since.as_secs() < YEAR_10000)?;
+    Some(humantime::format_rfc3339_nanos(UNIX_EPOCH + since).to_string())
 }

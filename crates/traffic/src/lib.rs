@@ -36,5 +36,5 @@ pub mod recording;
 pub mod capture;
 mod source;
 
-pub use event::{Damage, Ending, Ends, Event, Note, Piece, What};
+pub use event::{Damage, Ending, Ends, Event, Note, Piece, What, rfc3339};
 pub use source::{Begun, Source};

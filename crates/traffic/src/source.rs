@@ -1,7 +1,7 @@
 //! Whatever holds traffic: told apart by how it begins.
 
 use core::fmt;
-use std::io::{self, Chain, Cursor, ErrorKind, Read};
+use std::io::{self, Chain, Cursor, Read};
 use std::time::SystemTime;
 
 use crate::capture::Capture;
@@ -34,14 +34,16 @@ impl<R: Read> fmt::Debug for Source<R> {
 }
 
 impl<R: Read> Source<R> {
-    /// Bytes that are enough to tell what they begin.
-    pub const ENOUGH: usize = 4;
-
-    /// Whether a file that begins like this is a source of traffic; four bytes are enough. No WebSocket frame that keeps the
-    /// rules begins like one, nor does hex.
+    /// Whether a file that begins like this is a source of traffic; `None` as long as that takes more bytes, four at most.
+    ///
+    /// No WebSocket frame that keeps the rules begins like one, nor does hex.
     #[must_use]
-    pub fn is_begun_by(start: &[u8]) -> bool {
-        Kind::of(start).is_some()
+    pub fn is_begun_by(start: &[u8]) -> Option<bool> {
+        if Kind::of(start).is_some() {
+            return Some(true);
+        }
+        let may_become_one = |(magic, _): &(&[u8], Kind)| magic.len() > start.len() && magic.starts_with(start);
+        if KINDS.iter().any(may_become_one) { None } else { Some(false) }
     }
 
     /// Finds out what this is; `None` if it is no source of traffic. Some of it has then been read.
@@ -50,14 +52,15 @@ impl<R: Read> Source<R> {
     /// Those of reading the first few bytes.
     pub fn recognise(mut input: R) -> io::Result<Option<Self>> {
         let mut start = Vec::new();
-        read_up_to(&mut input, &mut start, Self::ENOUGH)?;
-        if !Self::is_begun_by(&start) {
-            return Ok(None);
+        while Self::is_begun_by(&start).is_none() {
+            if input.by_ref().take(1).read_to_end(&mut start)? == 0 {
+                break;
+            }
         }
-        Ok(Some(Self::begun(start, input)))
+        Ok((Self::is_begun_by(&start) == Some(true)).then(|| Self::begun(start, input)))
     }
 
-    /// A source of which `start` has been read already, at least four bytes if there are so many.
+    /// A source of which `start` has been read already, as much as [tells what it is](Self::is_begun_by).
     pub fn begun(start: Vec<u8>, input: R) -> Self {
         match Kind::of(&start) {
             Some(Kind::Recording) => Self::Recording(Reader::new(Cursor::new(start).chain(input))),
@@ -100,36 +103,24 @@ enum Kind {
     Other(&'static str),
 }
 
+/// How files begin.
+const KINDS: [(&[u8], Kind); 10] = [
+    (b"{", Kind::Recording),
+    (&[0xA1, 0xB2, 0xC3, 0xD4], Kind::Capture),
+    (&[0xD4, 0xC3, 0xB2, 0xA1], Kind::Capture),
+    (&[0xA1, 0xB2, 0x3C, 0x4D], Kind::Capture),
+    (&[0x4D, 0x3C, 0xB2, 0xA1], Kind::Capture),
+    (&[0x0A, 0x0D, 0x0D, 0x0A], Kind::Capture),
+    (&[0x34, 0xCD, 0xB2, 0xA1], MODIFIED),
+    (&[0xA1, 0xB2, 0xCD, 0x34], MODIFIED),
+    (&[0x1F, 0x8B], Kind::Other("compressed with gzip: give gunzip's output to sockeye inspect -")),
+    (&[0x28, 0xB5, 0x2F, 0xFD], Kind::Other("compressed with zstd: give unzstd's output to sockeye inspect -")),
+];
+const MODIFIED: Kind =
+    Kind::Other("a pcap of the modified kind of 1999, which is not read; tcpdump or editcap convert it");
+
 impl Kind {
     fn of(start: &[u8]) -> Option<Self> {
-        match *start {
-            [b'{', ..] => Some(Self::Recording),
-            [0xA1, 0xB2, 0xC3, 0xD4, ..] | [0xD4, 0xC3, 0xB2, 0xA1, ..] => Some(Self::Capture),
-            [0xA1, 0xB2, 0x3C, 0x4D, ..] | [0x4D, 0x3C, 0xB2, 0xA1, ..] => Some(Self::Capture),
-            [0x0A, 0x0D, 0x0D, 0x0A, ..] => Some(Self::Capture),
-            [0x34, 0xCD, 0xB2, 0xA1, ..] | [0xA1, 0xB2, 0xCD, 0x34, ..] => Some(Self::Other(
-                "a pcap of the modified kind of 1999, which is not read; tcpdump or editcap convert it",
-            )),
-            [0x1F, 0x8B, ..] => Some(Self::Other("compressed with gzip: give gunzip's output to sockeye inspect -")),
-            [0x28, 0xB5, 0x2F, 0xFD, ..] => {
-                Some(Self::Other("compressed with zstd: give unzstd's output to sockeye inspect -"))
-            }
-            _ => None,
-        }
+        KINDS.iter().find(|(magic, _)| start.starts_with(magic)).map(|(_, kind)| *kind)
     }
-}
-
-/// Reads until there are so many bytes, or no more.
-fn read_up_to(input: &mut impl Read, bytes: &mut Vec<u8>, count: usize) -> io::Result<()> {
-    let mut piece = [0; 512];
-    while bytes.len() < count {
-        let room = (count - bytes.len()).min(piece.len());
-        match input.read(&mut piece[..room]) {
-            Ok(0) => break,
-            Ok(read) => bytes.extend_from_slice(&piece[..read]),
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
 }

@@ -285,6 +285,9 @@ fn what_is_no_capture_and_what_claims_too_much_is_told() {
         assert_eq!(pieces, [expected]);
     }
     assert!(Source::recognise(b"\x81\x05Hello".as_slice()).unwrap().is_none());
+    // A frame of two bytes is not kept waiting.
+    assert_eq!(Source::<&[u8]>::is_begun_by(b"\x81"), Some(false));
+    assert_eq!(Source::<&[u8]>::is_begun_by(b"\x0A\x0D"), None);
     assert!(Source::recognise(b"".as_slice()).unwrap().is_none());
 }
 

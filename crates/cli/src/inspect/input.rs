@@ -5,51 +5,66 @@ use std::fs::File;
 use std::io::{self, ErrorKind, IsTerminal, Read};
 use std::path::Path;
 
+use sockeye_traffic::Source;
+
 use super::hex::{HexReader, Place};
 
-/// Bytes to inspect, which come in pieces.
+/// What is to be inspected.
 pub(super) enum Input {
+    /// The bytes of frames that one end has sent.
+    Bytes(Bytes),
+    /// A recording or a capture, and its name.
+    Traffic(Box<Source<Box<dyn Read>>>, String),
+}
+
+/// Bytes of frames, which come in pieces.
+pub(super) enum Bytes {
     /// All at once, from the arguments; `None` once they are taken.
     Arguments(Option<Vec<u8>>),
     /// As they come.
-    Stream { reader: Box<dyn Read>, name: String, content: Content },
+    Stream(Stream),
+}
+
+/// A file or standard input.
+pub(super) struct Stream {
+    reader: Box<dyn Read>,
+    name: String,
+    /// What was read to see what it is.
+    first: Option<Vec<u8>>,
+    content: Content,
 }
 
 /// How a stream holds the bytes.
 pub(super) enum Content {
-    /// Not decided: what comes first will tell.
-    Unknown,
     Hex(HexReader),
     Bytes,
 }
 
 impl Input {
-    /// Bytes read at once.
-    const PIECE: usize = 64 << 10;
-
-    /// Finds out what the arguments mean. `hex` and `file` are what the options of that name say.
+    /// Finds out what the arguments mean, and what a stream begins with. `hex` and `file` are what the options of that
+    /// name say.
     ///
     /// # Errors
     /// A line that says what is wrong with them.
     pub(super) fn open(arguments: &[OsString], hex: bool, file: bool) -> Result<Self, String> {
         let content = match (hex, file) {
             (true, true) => return Err("--hex and --file exclude one another".to_owned()),
-            (true, false) => Content::Hex(HexReader::new(Place::START_OF_TEXT)),
-            (false, true) => Content::Bytes,
-            (false, false) => Content::Unknown,
+            (true, false) => Some(Content::Hex(HexReader::new(Place::START_OF_TEXT))),
+            (false, true) => Some(Content::Bytes),
+            (false, false) => None,
         };
         match arguments {
             [] if io::stdin().is_terminal() => {
                 Err("nothing to inspect: give bytes in hex, a file, or a pipe (see sockeye inspect --help)".to_owned())
             }
-            [] => Ok(Self::stdin(content)),
-            [dash] if dash == "-" => Ok(Self::stdin(content)),
+            [] => Self::stdin(content),
+            [dash] if dash == "-" => Self::stdin(content),
             [name] if file => Self::file(Path::new(name), content),
             [_, extra, ..] if file => {
                 Err(format!("--file takes one file; {:?} is one too many", extra.to_string_lossy()))
             }
             _ => match (read_hex(arguments), arguments) {
-                (Ok(bytes), _) => Ok(Self::Arguments(Some(bytes))),
+                (Ok(bytes), _) => Ok(Self::Bytes(Bytes::Arguments(Some(bytes)))),
                 (Err(_), [name]) if Path::new(name).exists() => Self::file(Path::new(name), content),
                 (Err(error), [_]) => Err(format!("{error}, and there is no such file")),
                 (Err(error), _) => Err(error),
@@ -57,38 +72,66 @@ impl Input {
         }
     }
 
-    fn stdin(content: Content) -> Self {
-        Self::Stream { reader: Box::new(io::stdin().lock()), name: "standard input".to_owned(), content }
+    fn stdin(content: Option<Content>) -> Result<Self, String> {
+        Self::stream(Box::new(io::stdin()), "standard input".to_owned(), content)
     }
 
-    fn file(path: &Path, content: Content) -> Result<Self, String> {
+    fn file(path: &Path, content: Option<Content>) -> Result<Self, String> {
         let name = format!("{:?}", path.to_string_lossy());
-        match File::open(path) {
-            Ok(file) => Ok(Self::Stream { reader: Box::new(file), name, content }),
-            Err(error) => Err(cannot_read(&name, &error)),
-        }
+        let file = File::open(path).map_err(|error| cannot_read(&name, &error))?;
+        Self::stream(Box::new(file), name, content)
     }
 
+    /// A stream; what it begins with tells how it holds what, unless that is said.
+    fn stream(mut reader: Box<dyn Read>, name: String, content: Option<Content>) -> Result<Self, String> {
+        if let Some(content) = content {
+            return Ok(Self::Bytes(Bytes::Stream(Stream { reader, name, first: None, content })));
+        }
+        let mut first = read_piece(&mut reader, &name)?;
+        loop {
+            match Source::<Box<dyn Read>>::is_begun_by(&first) {
+                Some(true) => return Ok(Self::Traffic(Box::new(Source::begun(first, reader)), name)),
+                Some(false) => break,
+                None => match read_piece(&mut reader, &name)? {
+                    more if more.is_empty() => break,
+                    more => first.extend(more),
+                },
+            }
+        }
+        let content = Content::of(&first);
+        Ok(Self::Bytes(Bytes::Stream(Stream { reader, name, first: Some(first), content })))
+    }
+}
+
+/// Reads what there is, at least a byte unless it is the end.
+fn read_piece(reader: &mut dyn Read, name: &str) -> Result<Vec<u8>, String> {
+    const PIECE: usize = 64 << 10;
+    let mut piece = vec![0; PIECE];
+    let len = loop {
+        match reader.read(&mut piece) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            other => break other.map_err(|error| cannot_read(name, &error))?,
+        }
+    };
+    piece.truncate(len);
+    Ok(piece)
+}
+
+impl Bytes {
     /// The next bytes, as soon as there are any; `None` at the end.
     ///
     /// # Errors
     /// A line that says what cannot be read, or which token is not hex.
     pub(super) fn read(&mut self) -> Result<Option<Vec<u8>>, String> {
-        let (reader, name, content) = match self {
+        let Stream { reader, name, first, content } = match self {
             Self::Arguments(bytes) => return Ok(bytes.take()),
-            Self::Stream { reader, name, content } => (reader, name, content),
+            Self::Stream(stream) => stream,
         };
-        let mut piece = vec![0; Self::PIECE];
-        let len = loop {
-            match reader.read(&mut piece) {
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                other => break other.map_err(|error| cannot_read(name, &error))?,
-            }
+        let piece = match first.take() {
+            Some(first) => first,
+            None => read_piece(reader, name)?,
         };
-        piece.truncate(len);
-        if matches!(content, Content::Unknown) {
-            *content = Content::of(&piece);
-        }
+        let len = piece.len();
         let Content::Hex(hex) = content else {
             return Ok(Some(piece).filter(|piece| !piece.is_empty()));
         };

@@ -308,7 +308,12 @@ fn hint(hint: &Hint) -> Value {
 
 /// JSON with everything escaped that a terminal could take for a command, or that would not be seen. Outside of strings
 /// JSON is ASCII and has none of it; in strings its C0 controls are escaped already.
-fn harmless(json: &str) -> String {
+///
+/// ```
+/// assert_eq!(sockeye_dissect::render::json::harmless("\"\u{202e}\""), r#""\u202e""#);
+/// ```
+#[must_use]
+pub fn harmless(json: &str) -> String {
     let acts = |character: char| character == '\x7f' || (!character.is_ascii() && escaped(character).is_ascii());
     if !json.contains(acts) {
         return json.to_owned();

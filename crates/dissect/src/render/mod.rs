@@ -21,3 +21,13 @@ mod opaque;
 pub mod text;
 pub mod line;
 pub mod json;
+
+/// A text of somebody else's as it may stand in a terminal or a log: whatever acts there, or would not be seen, is escaped.
+///
+/// ```
+/// assert_eq!(sockeye_dissect::render::safe("\u{1b}[31m你好\u{202e}"), r"\u{1b}[31m你好\u{202e}");
+/// ```
+#[must_use]
+pub fn safe(text: &str) -> String {
+    words::safe(text, usize::MAX)
+}

@@ -56,7 +56,7 @@ fn shortened(text: &str, columns: usize, show: impl Fn(char) -> String) -> (Stri
         let escaped = show(character);
         let wide: usize = escaped.chars().map(width).sum();
         // The last column is for the sign.
-        if used + wide + 1 > columns {
+        if used + wide >= columns {
             return (shown, "…");
         }
         used += wide;

@@ -11,7 +11,7 @@ use sockeye_proto::Role;
 use super::line::Line;
 use super::redact::{self, Redactor};
 use super::{MAX_BYTES, VERSION};
-use crate::{Ending, Event, What};
+use crate::{Ending, Event, What, rfc3339};
 
 /// How to record.
 #[derive(Clone, Copy, Debug)]
@@ -76,7 +76,7 @@ impl<W: Write> Recorder<W> {
     /// Those of the writer.
     pub fn new(mut out: W, started: SystemTime, options: Options) -> io::Result<Self> {
         let mut line = Line::default();
-        let started = humantime::format_rfc3339_nanos(started).to_string();
+        let started = rfc3339(started).ok_or_else(|| io::Error::other("the clock is before 1970 or after 9999"))?;
         let first = line.begin("recording").number("version", VERSION).string("started", &started).end();
         out.write_all(first)?;
         let written = first.len() as u64;

@@ -1,0 +1,30 @@
+//! `sockeye inspect` beside tshark, on captures of real peers: `conformance/captures/`.
+
+use core::time::Duration;
+use std::fs;
+
+use crate::interop::install_peers;
+use crate::process::{Step, logs, target};
+use crate::setup::{TSHARK, folder, need};
+use crate::stage::{Outcome, Stage};
+
+pub(crate) fn stage() -> Stage {
+    Stage { name: "captures", about: "what inspect makes of captures, and tshark of the same", run: Box::new(run) }
+}
+
+fn run() -> Outcome {
+    let captures = folder("conformance/captures")?;
+    need(&[TSHARK])?;
+    let peers = install_peers()?;
+    Step::cargo("captures-build").args(["build", "--package", "sockeye-cli"]).run()?;
+    let kept = logs().join("captures");
+    fs::create_dir_all(&kept)?;
+    Step::new("captures", peers.join("venv/bin/python"))
+        .arg(captures.join("judge.py"))
+        .arg(target().join("debug/sockeye"))
+        .arg(kept)
+        .env("SOCKEYE_PEERS", &peers)
+        .limit(Duration::from_secs(300))
+        .keep(|line| line.contains(" frames agree"))
+        .run()
+}
