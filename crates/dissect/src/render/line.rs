@@ -15,8 +15,8 @@ use sockeye_proto::Role;
 use sockeye_proto::frame::{Header, Opcode};
 
 use super::style::{Paint, Style};
-use super::words::{COLUMNS, bytes, quoted, safe, seconds};
-use crate::{Frame, Head, Item, Record, StartLine};
+use super::words::{COLUMNS, bytes, hex, quoted, safe, seconds};
+use crate::{Frame, Head, InflateOutcome, Item, Record, StartLine};
 
 /// The record in one line, with ANSI colours if they are wanted.
 #[must_use]
@@ -116,17 +116,26 @@ fn frame_says(frame: &Frame, room: usize) -> String {
         let reason = reason.map(|reason| format!(" {}", quoted(reason, room.saturating_sub(code.len() + 1))));
         return code + &reason.unwrap_or_default();
     }
-    if let Some(text) = frame.text().filter(|text| !text.is_empty()) {
-        return quoted(text, room);
+    // What a compressed message inflates to has a length of its own.
+    let inflated = frame.inflated.as_ref().map(|inflated| match inflated.outcome {
+        InflateOutcome::Good => format!("→ {}  ", inflated.payload.len()),
+        outcome => format!("{outcome}  "),
+    });
+    let inflated = inflated.unwrap_or_default();
+    let room = room.saturating_sub(inflated.chars().count());
+    inflated + &content_says(frame, room)
+}
+
+fn content_says(frame: &Frame, room: usize) -> String {
+    if let Some(text) = frame.text() {
+        return if text.is_empty() { String::new() } else { quoted(text, room) };
     }
     // Two digits and a space for each byte, and the sign that there are more.
-    let shown = room.saturating_sub(2) / 3;
     let content = frame.content();
-    let hex = super::words::hex(&content[..content.len().min(shown)]);
-    match &frame.inflated {
-        Some(inflated) if content.is_empty() && frame.arrived > 0 => safe(&inflated.outcome.to_string(), room),
-        _ if content.is_empty() && frame.not_kept() > 0 => format!("{} not kept", bytes(frame.not_kept())),
-        _ if content.len() > shown => hex + " …",
-        _ => hex,
+    let shown = content.len().min(room.saturating_sub(2) / 3);
+    let more = if shown < content.len() { " …" } else { "" };
+    if content.is_empty() && frame.not_kept() > 0 {
+        return format!("{} not kept", bytes(frame.not_kept()));
     }
+    hex(&content[..shown]) + more
 }
