@@ -165,7 +165,7 @@ impl Conversation {
         let number = self.number;
         let half = self.half(sender);
         let offset = half.offset;
-        half.offset += bytes;
+        half.offset = offset.saturating_add(bytes);
         half.latest = time;
         let behind = |offset| At::Opaque(Opaque::new(sender, offset, Why::AfterGap));
         let mut within = None;
@@ -183,16 +183,16 @@ impl Conversation {
                 }
                 Skip::Beyond(frame) => {
                     ended = frame;
-                    behind(offset + bytes)
+                    behind(half.offset)
                 }
             },
             At::Opaque(mut opaque) => {
                 opaque.skip(bytes);
                 At::Opaque(opaque)
             }
-            At::Head(head) if head.is_empty() => behind(offset + bytes),
+            At::Head(head) if head.is_empty() => behind(half.offset),
             At::Head(head) => At::Opaque(half.opaque(offset, &head.into_bytes(), Why::AfterGap, bytes)),
-            At::Waiting(held) if held.is_empty() => behind(offset + bytes),
+            At::Waiting(held) if held.is_empty() => behind(half.offset),
             At::Waiting(held) => At::Opaque(half.opaque(offset, &held, Why::AfterGap, bytes)),
         };
         let gap = Item::Gap(Gap { sender, offset, bytes, within });
@@ -241,7 +241,7 @@ impl Conversation {
         let taken = match &mut half.at {
             At::Head(head) => {
                 let (taken, ended) = head.push(sender, bytes);
-                half.offset += taken as u64;
+                half.offset = half.offset.saturating_add(taken as u64);
                 match ended {
                     Ok(false) => {}
                     Ok(true) => self.end_head(sender, records),
@@ -266,7 +266,7 @@ impl Conversation {
                 bytes.len()
             }
         };
-        half.offset += taken as u64;
+        half.offset = half.offset.saturating_add(taken as u64);
         if matches!(&half.at, At::Waiting(held) if held.len() > Self::HELD) {
             half.give_up(Why::TooEarly);
         }

@@ -171,7 +171,7 @@ impl Dissector {
                 lost.bytes += bytes;
                 frame.arrived += bytes;
                 if let Some(message) = &mut frame.message {
-                    message.len += bytes;
+                    message.len = message.len.saturating_add(bytes);
                     self.messages.skip(message);
                 }
                 if let Some((inflation, inflated)) = self.inflation.as_mut().zip(frame.inflated.as_mut()) {
@@ -340,7 +340,7 @@ impl Dissector {
             frame.findings.extend(findings);
             frame.close = Some(body);
         }
-        self.offset += frame.size();
+        self.offset = self.offset.saturating_add(frame.size());
         self.judge_receiver(frame)
     }
 
@@ -447,7 +447,7 @@ fn take_payload(
     let before = frame.inflated.as_ref().map_or(frame.arrived, |inflated| inflated.payload.len() as u64);
     frame.arrived += piece.len() as u64;
     if let Some(message) = &mut frame.message {
-        message.len += piece.len() as u64;
+        message.len = message.len.saturating_add(piece.len() as u64);
     }
 
     let mut outcome = InflateOutcome::Good;

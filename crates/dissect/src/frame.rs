@@ -66,7 +66,8 @@ impl Frame {
     /// Bytes of the stream that belong to this frame.
     #[must_use]
     pub fn size(&self) -> u64 {
-        self.header_bytes.len() as u64 + self.arrived
+        // Saturates only for a length that breaks a rule, all of whose bytes are missing.
+        self.arrived.saturating_add(self.header_bytes.len() as u64)
     }
 
     /// Whether the stream ends before the frame does.

@@ -115,12 +115,12 @@ impl Opaque {
             let room = Self::KEPT - self.bytes.len();
             self.bytes.extend_from_slice(&bytes[..bytes.len().min(room)]);
         }
-        self.len += bytes.len() as u64;
+        self.len = self.len.saturating_add(bytes.len() as u64);
     }
 
     /// Passes over bytes that are not here.
     pub(crate) const fn skip(&mut self, bytes: u64) {
-        self.len += bytes;
+        self.len = self.len.saturating_add(bytes);
     }
 }
 

@@ -16,7 +16,7 @@ pub(super) fn summary(opaque: &Opaque, connection: Option<u64>) -> String {
 
 /// Where they lie in the stream.
 pub(super) fn place(opaque: &Opaque) -> String {
-    format!("bytes {} to {}", opaque.offset, opaque.offset + opaque.len - 1)
+    format!("bytes {} to {}", opaque.offset, opaque.offset.saturating_add(opaque.len - 1))
 }
 
 /// The first of them.
@@ -38,5 +38,5 @@ pub(super) fn gap_summary(gap: &Gap, connection: Option<u64>) -> String {
 
 /// Where they would lie in the stream.
 pub(super) fn gap_place(gap: &Gap) -> String {
-    format!("bytes {} to {} are not here", gap.offset, gap.offset.saturating_add(gap.bytes) - 1)
+    format!("bytes {} to {} are not here", gap.offset, gap.offset.saturating_add(gap.bytes - 1))
 }

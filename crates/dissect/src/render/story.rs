@@ -55,7 +55,7 @@ pub(super) fn of_connection(connection: Option<u64>) -> String {
 
 /// Where the frame lies in the stream, and how we know who sent it.
 pub(super) fn place(frame: &Frame) -> Vec<String> {
-    let end = frame.offset + frame.size();
+    let end = frame.offset.saturating_add(frame.size());
     let [header, payload] = [frame.header_bytes.len() as u64, frame.arrived];
     let payload = if payload > 0 { format!(", {payload} of payload") } else { String::new() };
     let mut lines = vec![format!("bytes {} to {}: {header} of header{payload}", frame.offset, end - 1)];

@@ -41,8 +41,8 @@ enum Place {
 /// The longest line that is held, in bytes. Of a longer one nothing is shown.
 const MAX_LINE: usize = 16 << 10;
 
-/// From so many bytes on an element of `Sec-WebSocket-Protocol` is taken for a token: the names of subprotocols that are
-/// registered are shorter.
+/// From so many bytes on an element of `Sec-WebSocket-Protocol` is taken for a token: hardly a subprotocol has so long a
+/// name.
 const TOKEN: usize = 32;
 
 /// Something to be recorded: who sent it, what, and whether a part of it was replaced.
