@@ -171,7 +171,7 @@ fn harmless(records: &[Record]) {
         let options = render::text::Options { color: false, all: false };
         render::text::write(record, options, &mut out).expect("a Vec takes everything");
         render::json::write(record, &mut out).expect("a Vec takes everything");
-        out.extend(render::line::line(record, false).into_bytes());
+        render::lines::write(record, false, &mut out).expect("a Vec takes everything");
         let shown = String::from_utf8(out).expect("text");
         assert!(!shown.chars().any(|character| character.is_control() && character != '\n'), "{shown}");
     }

@@ -111,7 +111,7 @@ impl<W: Write> Report<W> {
         total.cut_off |= record.is_cut_off();
         match self.format {
             Format::Json => render::json::write(record, &mut self.out)?,
-            Format::Lines => writeln!(self.out, "{}", render::line::line(record, self.options.color))?,
+            Format::Lines => render::lines::write(record, self.options.color, &mut self.out)?,
             Format::Text => {
                 self.separate()?;
                 render::text::write(record, self.options, &mut self.out)?;

@@ -4,14 +4,13 @@ use core::mem;
 
 use sockeye_proto::Role;
 use sockeye_proto::frame::{Context, Header, Opcode, Parse, Violation, rules};
-use sockeye_proto::mask::{self, MaskingKey};
+use sockeye_proto::mask::MaskingKey;
 
 use crate::finding::is_decided;
 use crate::inflate::Inflation;
 use crate::message::Messages;
-use crate::{
-    BadUtf8, CloseBody, Deflate, Finding, Frame, Hint, InflateOutcome, Lost, Missing, Receiver, Sender, TextPart, field,
-};
+use crate::payload::take_payload;
+use crate::{CloseBody, Deflate, Finding, Frame, Hint, Lost, Missing, Receiver, Sender, TextPart, field};
 
 /// Takes the bytes of one direction of a connection apart, from the first frame on, in any pieces they come in.
 ///
@@ -270,7 +269,8 @@ impl Dissector {
         let mut frame = self.frame(header_bytes);
         frame.header = Some(header);
         frame.findings = rules::violations(header, context).into_iter().map(Finding::Rule).collect();
-        frame.hints = self.hints(header, &frame.findings);
+        frame.hints = Hint::of_header(header, self.last_key, &frame.findings);
+        self.last_key = header.masking_key().or(self.last_key);
         frame.within_message = self.messages.open_number().filter(|_| header.opcode().is_control());
         frame.message = self.messages.begin_frame(header);
         frame.inflated = self.inflation.as_mut().and_then(|inflation| inflation.begin_frame(header));
@@ -278,28 +278,6 @@ impl Dissector {
             frame.text_part = Some(TextPart::default());
         }
         frame
-    }
-
-    /// What a header that breaks no rule by it still has about it.
-    fn hints(&mut self, header: Header, findings: &[Finding]) -> Vec<Hint> {
-        let mut hints = Vec::new();
-        if let Some(key) = header.masking_key() {
-            //= https://www.rfc-editor.org/rfc/rfc6455#section-5.3
-            // That a key "needs to be unpredictable" is no rule that two frames alike can be proven to break.
-            if key == MaskingKey::default() {
-                hints.push(Hint::ZeroKey);
-            } else if self.last_key == Some(key) {
-                hints.push(Hint::RepeatedKey);
-            }
-            self.last_key = Some(key);
-        }
-        if !header.opcode().is_control() && findings.contains(&Finding::Rule(Violation::ReservedBit(1))) {
-            hints.push(match header.opcode() {
-                Opcode::CONTINUATION => Hint::RsvOnContinuation,
-                _ => Hint::MaybeCompressed,
-            });
-        }
-        hints
     }
 
     /// The payload has come: what can only be said of it as a whole.
@@ -323,16 +301,7 @@ impl Dissector {
             if let Some((inflation, inflated)) = self.inflation.as_mut().zip(frame.inflated.as_mut()) {
                 inflation.end_frame(inflated, message.fragment, fin);
             }
-            if frame.arrived == 0 && (message.fragment > 1 || !fin) {
-                frame.hints.push(Hint::EmptyFragment);
-            }
-            if fin && message.fragment > 1 && message.len <= Hint::ONE_FRAME {
-                frame.hints.push(Hint::UnneededFragments { fragments: message.fragment, bytes: message.len });
-            }
-            let good = frame.inflated.as_ref().filter(|inflated| inflated.outcome == InflateOutcome::Good);
-            if let Some(inflated) = good.filter(|inflated| fin && inflated.len < message.len) {
-                frame.hints.push(Hint::GrownByCompression { compressed: message.len, inflated: inflated.len });
-            }
+            frame.hints.extend(Hint::of_data(message, frame.inflated.as_ref(), frame.arrived, fin));
         }
         //= https://www.rfc-editor.org/rfc/rfc6455#section-5.5.1
         if frame.opcode() == Some(Opcode::CLOSE) && frame.not_kept() == 0 && frame.lost.is_none() {
@@ -425,61 +394,4 @@ impl Dissector {
         }
         frame
     }
-}
-
-/// The next piece of a frame's payload, and how much comes after it: unmasked, kept, inflated if it is compressed, and
-/// walked along if it is text.
-fn take_payload(
-    frame: &mut Frame,
-    piece: &[u8],
-    remaining: u64,
-    messages: &mut Messages,
-    inflation: Option<&mut Inflation>,
-    keep: usize,
-) {
-    let mut piece = piece.to_vec();
-    if let Some(key) = frame.header.and_then(Header::masking_key) {
-        mask::apply(key, frame.arrived, &mut piece);
-    }
-    // What comes behind a gap would look as if it followed what came before.
-    let room = if frame.lost.is_none() { keep - frame.payload.len() } else { 0 };
-    frame.payload.extend_from_slice(&piece[..piece.len().min(room)]);
-    let before = frame.inflated.as_ref().map_or(frame.arrived, |inflated| inflated.payload.len() as u64);
-    frame.arrived += piece.len() as u64;
-    if let Some(message) = &mut frame.message {
-        message.len = message.len.saturating_add(piece.len() as u64);
-    }
-
-    let mut outcome = InflateOutcome::Good;
-    if let Some((inflation, inflated)) = inflation.zip(frame.inflated.as_mut()) {
-        let (already, so_far) = (inflated.outcome, inflated.payload.len());
-        let last = remaining == 0 && frame.header.is_some_and(Header::fin);
-        inflation.feed(&piece, last, keep, inflated);
-        piece = inflated.payload[so_far..].to_vec();
-        if inflated.outcome != already {
-            outcome = inflated.outcome;
-        }
-    }
-    if let Some((text, part)) = messages.text().zip(frame.text_part.as_mut())
-        && let Err(bad) = text.feed(frame.number, &piece, part)
-    {
-        let inflated = frame.inflated.is_some();
-        let at = BadUtf8 { byte: Some(piece[bad]), in_payload: before + bad as u64, in_text: text.len(), inflated };
-        frame.findings.push(Finding::InvalidUtf8 { rule: Violation::InvalidUtf8InText, at });
-        messages.break_text();
-    }
-    // Where inflating ends, so does what can be said of the text.
-    match outcome {
-        InflateOutcome::Good => return,
-        //= https://www.rfc-editor.org/rfc/rfc7692#section-7.2.2
-        InflateOutcome::Corrupt(_) => frame.findings.push(Finding::Rule(Violation::CorruptDeflate)),
-        InflateOutcome::TooLong(_) | InflateOutcome::TooManyBytes(_) => {
-            frame.text_part = None;
-            if let Some(inflated) = &mut frame.inflated {
-                inflated.payload = Vec::new();
-            }
-        }
-        InflateOutcome::WindowUnknown => {}
-    }
-    messages.break_text();
 }

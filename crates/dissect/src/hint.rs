@@ -2,6 +2,11 @@
 
 use core::fmt;
 
+use sockeye_proto::frame::{Header, Opcode, Violation};
+use sockeye_proto::mask::MaskingKey;
+
+use crate::{Finding, InflateOutcome, Inflated, MessagePart};
+
 /// Something that RFC 6455 or 7692 allows, and that its sender may not have meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -38,6 +43,39 @@ pub enum Hint {
 impl Hint {
     /// Bytes of payload up to which a message has no need of several frames: they fit one packet of most networks.
     pub const ONE_FRAME: u64 = 1400;
+
+    /// What is to be said of a header, after a frame with this key; `findings` are the rules it breaks.
+    pub(crate) fn of_header(header: Header, last_key: Option<MaskingKey>, findings: &[Finding]) -> Vec<Self> {
+        let mut hints = Vec::new();
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-5.3
+        // That a key "needs to be unpredictable" is no rule that two frames alike can be proven to break.
+        match header.masking_key() {
+            Some(MaskingKey::ZERO) => hints.push(Self::ZeroKey),
+            Some(key) if last_key == Some(key) => hints.push(Self::RepeatedKey),
+            _ => {}
+        }
+        if !header.opcode().is_control() && findings.contains(&Finding::Rule(Violation::ReservedBit(1))) {
+            let is_continuation = header.opcode() == Opcode::CONTINUATION;
+            hints.push(if is_continuation { Self::RsvOnContinuation } else { Self::MaybeCompressed });
+        }
+        hints
+    }
+
+    /// What is to be said of a data frame that is whole: its part of a message, and how many bytes it has.
+    pub(crate) fn of_data(part: &MessagePart, inflated: Option<&Inflated>, bytes: u64, fin: bool) -> Vec<Self> {
+        let mut hints = Vec::new();
+        if bytes == 0 && (part.fragment > 1 || !fin) {
+            hints.push(Self::EmptyFragment);
+        }
+        if fin && part.fragment > 1 && part.len <= Self::ONE_FRAME {
+            hints.push(Self::UnneededFragments { fragments: part.fragment, bytes: part.len });
+        }
+        let good = inflated.filter(|inflated| fin && inflated.outcome == InflateOutcome::Good);
+        if let Some(inflated) = good.filter(|inflated| inflated.len < part.len) {
+            hints.push(Self::GrownByCompression { compressed: part.len, inflated: inflated.len });
+        }
+        hints
+    }
 
     /// A name for programs, which stays what it is.
     #[must_use]

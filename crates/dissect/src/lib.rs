@@ -7,7 +7,7 @@
 //! | 1 | [`Conversation`] follows both directions of a connection; it never fails | §1.2 |
 //! | 2 | `head` cuts out the heads of HTTP, `handshake` judges them | §4 |
 //! | 3 | [`Dissector`] cuts the bytes of one direction into frames; it never fails either | §5.2 |
-//! | 4 | `message` follows a message over its frames | §5.4 |
+//! | 4 | `payload` unmasks, `message` follows a message over its frames | §5.3, §5.4 |
 //! | 5 | `inflate` inflates a compressed one, where [permessage-deflate](Dissector::inflating) was agreed on | RFC 7692 |
 //! | 6 | `text` follows UTF-8 over them, and the characters that two frames share | §8.1 |
 //! | 7 | `close` takes the body of a Close frame apart | §5.5.1 |
@@ -41,6 +41,7 @@ mod conversation;
 mod head;
 mod handshake;
 mod dissector;
+mod payload;
 mod message;
 mod inflate;
 mod text;

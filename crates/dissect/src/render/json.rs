@@ -218,10 +218,11 @@ fn number(number: u64) -> Value {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut hex, byte| {
-        let _ = write!(hex, "{byte:02x}"); // A String takes everything.
-        hex
-    })
+    const DIGITS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
+    let digits = bytes.iter().flat_map(|byte| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 0x0F)]]);
+    let mut hex = String::with_capacity(2 * bytes.len());
+    hex.extend(digits);
+    hex
 }
 
 fn flag(fields: &[Field], name: &str) -> Value {

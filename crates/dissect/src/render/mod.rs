@@ -1,7 +1,7 @@
 //! Records made visible: one [`Record`](crate::Record), several views. Each only reads; none changes what is seen.
 //!
 //! * [`text`]: for people, in a terminal of 80 columns or more: the RFC's figure filled in, and what explains it.
-//! * [`line`]: for people who look at many of them: one line each.
+//! * [`lines`]: for people who look at many of them: one line each.
 //! * [`json`]: for programs, one object a line.
 //!
 //! The page's view stands here too, once it has come; `figure` is what it shares with the text.
@@ -19,7 +19,7 @@ mod frame;
 mod head;
 mod opaque;
 pub mod text;
-pub mod line;
+pub mod lines;
 pub mod json;
 
 /// A text of somebody else's as it may stand in a terminal or a log: whatever acts there, or would not be seen, is escaped.

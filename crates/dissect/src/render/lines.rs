@@ -11,6 +11,8 @@
 //! Time in seconds, the connection, who sent it (`→` a client, `←` a server), what it is, its bits, its length, and what it
 //! says. Time and connection stand there where they are known. A line fits 80 columns, unless its numbers are huge.
 
+use std::io::{self, Write};
+
 use sockeye_proto::Role;
 use sockeye_proto::frame::{Header, Opcode};
 
@@ -18,9 +20,15 @@ use super::style::{Paint, Style};
 use super::words::{COLUMNS, bytes, hex, quoted, safe, seconds};
 use crate::{Frame, Head, InflateOutcome, Item, Record, StartLine};
 
-/// The record in one line, with ANSI colours if they are wanted.
-#[must_use]
-pub fn line(record: &Record, color: bool) -> String {
+/// Writes one record as one line, with ANSI colours if they are wanted.
+///
+/// # Errors
+/// Those of the writer.
+pub fn write(record: &Record, color: bool, out: &mut impl Write) -> io::Result<()> {
+    writeln!(out, "{}", line(record, color))
+}
+
+fn line(record: &Record, color: bool) -> String {
     let mut line = String::new();
     if let Some(time) = record.time {
         line += &format!("{:>11} ", seconds(time.began));
