@@ -255,7 +255,10 @@ fn damage_is_told_with_its_place_and_what_is_readable_is_shown() {
     let mut flipped = file.clone();
     flipped[lines[5] + 80] ^= 1;
     let (out, err, status) = fed(&["--format", "lines"], &flipped);
-    assert!(out.contains("gap                          9  missing") && out.contains("7  after a gap"), "{out}");
+    assert!(
+        out.contains("gap                          9  missing; frames unknown") && out.contains("7  after-gap"),
+        "{out}"
+    );
     let why = "the line is damaged: its checksum is that of another";
     assert_eq!((err, status), (format!("sockeye: standard input: byte {} (line 6): {why}\n", lines[5]), 1));
 

@@ -105,10 +105,13 @@ fn says(record: &Record, room: usize) -> String {
             StartLine::Response { status, reason } => safe(format!("{} {reason}", status.as_u16()).trim_end(), room),
             StartLine::Unread(_) => "cannot be read".to_owned(),
         },
-        Item::Opaque(opaque) => safe(&opaque.why.to_string(), room),
+        Item::Opaque(opaque) => {
+            let why = opaque.why.to_string();
+            if why.chars().count() < room { why } else { opaque.why.name().to_owned() }
+        }
         Item::Gap(gap) => match gap.within {
             Some(frame) => format!("missing within frame {frame}"),
-            None => safe("missing: where frames begin is unknown", room),
+            None => "missing; frames unknown".to_owned(),
         },
         Item::Frame(frame) => frame_says(frame, room),
     }
