@@ -109,7 +109,8 @@ pub(crate) fn answer(asked: Option<&Asked>, mut response: Response<()>) -> Answe
     let key = asked.and_then(|asked| asked.key.clone());
     let known = key.is_some();
     let key = key.unwrap_or_else(|| Key::new([0; 16]));
-    if !known {
+    if !known && response.headers().contains_key(SEC_WEBSOCKET_ACCEPT) {
+        // What it answers is not known. None at all answers nothing.
         response.headers_mut().insert(SEC_WEBSOCKET_ACCEPT, accept(&key));
     }
     let offer = tokens(request, SEC_WEBSOCKET_PROTOCOL).fold(Offer::default(), Offer::subprotocol);
