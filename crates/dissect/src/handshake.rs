@@ -101,9 +101,11 @@ pub(crate) fn answer(asked: Option<&Asked>, mut response: Response<()>) -> Answe
     let request = asked.map_or(&empty, |asked| &asked.headers);
     let (compression, unknown) = compression(asked.map(|asked| &asked.headers), response.headers());
     response.headers_mut().remove(SEC_WEBSOCKET_EXTENSIONS);
+    let mut offer = tokens(request, SEC_WEBSOCKET_PROTOCOL).fold(Offer::default(), Offer::subprotocol);
     if asked.is_none() {
         // It was offered if it was chosen.
-        response.headers_mut().remove(SEC_WEBSOCKET_PROTOCOL);
+        let chosen = response.headers().get(SEC_WEBSOCKET_PROTOCOL).and_then(|chosen| chosen.to_str().ok());
+        offer = chosen.into_iter().fold(offer, Offer::subprotocol);
     }
 
     let key = asked.and_then(|asked| asked.key.clone());
@@ -113,7 +115,6 @@ pub(crate) fn answer(asked: Option<&Asked>, mut response: Response<()>) -> Answe
         // What it answers is not known. None at all answers nothing.
         response.headers_mut().insert(SEC_WEBSOCKET_ACCEPT, accept(&key));
     }
-    let offer = tokens(request, SEC_WEBSOCKET_PROTOCOL).fold(Offer::default(), Offer::subprotocol);
     let mut findings = Vec::new();
     let subprotocol = loop {
         let error = match verify(&response, &key, &offer) {

@@ -316,6 +316,7 @@ fn where_the_request_is_missing_the_response_still_tells_what_is_agreed_on() {
     assert_eq!(all(&records), ["server head", "server text", "client 7 bytes: after-gap"]);
     let Opening::Opens(agreed) = &records[0].head().unwrap().opening else { panic!() };
     assert!(agreed.compression.is_some());
+    assert_eq!((agreed.subprotocol.as_deref(), records[0].findings()), (Some("chat"), [].as_slice()));
 }
 
 #[test]
