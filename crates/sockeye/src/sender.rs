@@ -324,7 +324,7 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Self { sender, len, queue, leaving, place } = self.get_mut();
-        if place.is_none() {
+        if place.is_none() && matches!(leaving, Leaving::Sent) {
             let queue = |connection: &mut Connection| queue.take().expect("a message is accepted once")(connection);
             if let Some(accepted) = sender.handle.quick_accept(*len, queue) {
                 return Poll::Ready(accepted);

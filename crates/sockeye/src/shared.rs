@@ -38,6 +38,8 @@ struct State {
     quick: bool,
     /// The reader may be waiting.
     reader_waits: bool,
+    /// The reader has asked for a message since the last one was sent.
+    was_read: bool,
     /// It waits by the waker of the task that drives the connection, which is not kept a second time.
     task_reads: bool,
     /// A server holds on to the connection until its handler has ended, whatever that drops.
@@ -96,6 +98,7 @@ impl Shared {
             handles: 0,
             quick: false,
             reader_waits: false,
+            was_read: false,
             task_reads: false,
             kept: false,
             driven: None,
@@ -148,7 +151,7 @@ impl Shared {
         mut look: impl FnMut(&mut Driver) -> Option<T>,
     ) -> Poll<T> {
         let mut turn = self.turn();
-        turn.state().reader_waits = false;
+        (turn.state().reader_waits, turn.state().was_read) = (false, true);
         if let Some(found) = look(&mut turn) {
             return Poll::Ready(found);
         }

@@ -37,6 +37,7 @@ impl Shared {
             state.driver.quick_read(state.task_reads.then_some(cx))?
         };
         state.reader_waits = polled.is_pending();
+        state.was_read = true;
         state.quick = state.driver.expects_small();
         if here {
             state.settled = None;
@@ -45,27 +46,42 @@ impl Shared {
         Some(polled)
     }
 
-    /// Accepts a message of this length that is to leave at the end of the poll, if that is all there is to do. `None`: a
-    /// turn is to be taken, and the message is still to be queued.
+    /// Accepts a message of this length, if that is all there is to do, and writes it where it is not to leave at the end of
+    /// the poll. `None`: a turn is to be taken, and the message is still to be queued.
     #[inline]
     pub(crate) fn quick_accept(
         self: &Arc<Self>,
         len: usize,
         queue: impl FnOnce(&mut Connection) -> Result<(), CannotSend>,
     ) -> Option<Result<(), Error>> {
-        if !scope::is_used(self.address()) {
-            return None;
-        }
-        let mut state = lock(&self.state);
+        let here = scope::is_used(self.address());
+        let mut guard = lock(&self.state);
+        let state = &mut *guard;
         let driver = &mut state.driver;
         let fits = driver.connection.queued() + len < GATHERED && len <= driver.room();
         if !fits || driver.connection.in_fragments() || !state.quick {
             return None;
         }
-        let accepted = queue(&mut state.driver.connection);
-        state.driver.unsettle();
-        state.settled = None;
-        scope::note_used(self.address(), false);
-        Some(accepted.map_err(Error::from))
+        if here {
+            let accepted = queue(&mut driver.connection);
+            driver.unsettle();
+            state.settled = None;
+            scope::note_used(self.address(), false);
+            return Some(accepted.map_err(Error::from));
+        }
+        // One who only ever sends has to read, too, now and then.
+        let is_read = state.reader_waits || core::mem::take(&mut state.was_read);
+        if !is_read || state.driven.is_some() || scope::polled().is_some() {
+            return None;
+        }
+        if let Err(error) = queue(&mut driver.connection) {
+            return Some(Err(error.into()));
+        }
+        driver.write();
+        if !driver.has_unwritten() && !driver.is_broken() {
+            return Some(Ok(()));
+        }
+        drop(guard);
+        Some(self.turn().leave())
     }
 }

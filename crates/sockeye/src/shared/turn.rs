@@ -76,10 +76,12 @@ impl Turn<'_> {
         if self.is_broken() {
             return self.check_writable();
         }
-        // One who only ever sends learns of a Close all the same. One message more, no further: what is behind it waits
-        // until that is taken.
-        let goal = self.ahead() + 1;
-        let _ = self.progress(goal);
+        // One who only ever sends learns of a Close all the same, but not in the middle of a message, which it would cut off.
+        // One message more, no further: what is behind it waits until that is taken.
+        if !self.connection.in_fragments() {
+            let goal = self.ahead() + 1;
+            let _ = self.progress(goal);
+        }
         self.drain();
         Ok(())
     }

@@ -155,8 +155,9 @@ impl Driver {
         ended
     }
 
+    /// The end of a message that is taken in pieces is one to wait for, too, before what is behind it is looked at.
     pub(super) fn wants_more(&self, goal: usize) -> bool {
-        self.ahead.len() < goal && !self.is_full()
+        self.ahead.len() + usize::from(self.pieces_ended) < goal && !self.is_full()
     }
 
     pub(super) const fn is_full(&self) -> bool {
