@@ -113,11 +113,9 @@ impl Assembler {
     /// The window for whoever takes pieces and never gave one: a read's worth.
     pub(crate) const WINDOW: usize = 64 << 10;
 
-    pub(crate) fn new(wanted: Wanted, window: usize) -> Self {
-        let most_held = match wanted {
-            Wanted::Whole => UNBOUNDED,
-            Wanted::Pieces { .. } => window,
-        };
+    /// `whole`: whether the message is wanted whole; else, or once a piece was taken, this window counts.
+    pub(crate) fn new(whole: bool, window: usize) -> Self {
+        let (wanted, most_held) = if whole { (Wanted::Whole, UNBOUNDED) } else { (Wanted::Pieces { window }, window) };
         Self {
             kind: None,
             fragments: 0,

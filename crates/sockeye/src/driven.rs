@@ -4,7 +4,7 @@ use core::future::{Future, poll_fn};
 use core::task::{Context, Poll, Waker};
 use std::sync::{Arc, Weak};
 
-use crate::scope::{DriveId, DrivePoll, Mark};
+use crate::scope::{DriveId, Mark};
 use crate::shared::{self, Shared};
 
 /// Drives the connections that are used within a future and that nothing else drives, for as long as it runs.
@@ -51,8 +51,6 @@ pub(crate) struct Drive {
     adopted: Vec<Weak<Shared>>,
     /// What the connections wake.
     waker: Option<Waker>,
-    /// How often the future has been polled.
-    polls: u64,
 }
 
 impl Drive {
@@ -62,7 +60,7 @@ impl Drive {
         if let Some(shared) = &own {
             shared.drive_by(id);
         }
-        Self { id, own, adopted: Vec::new(), waker: None, polls: 0 }
+        Self { id, own, adopted: Vec::new(), waker: None }
     }
 
     /// Polls the future, and does for its connections what is to be done then.
@@ -71,12 +69,10 @@ impl Drive {
         cx: &mut Context<'_>,
         future: impl FnOnce(&mut Context<'_>) -> Poll<T>,
     ) -> Poll<T> {
-        self.polls += 1;
-        let poll = DrivePoll::new(self.id, self.polls);
         // The connection that is likely to be used.
         let first = self.own.as_ref().map(Shared::address);
         let first = first.or_else(|| self.adopted.first().map(|adopted| adopted.as_ptr().addr()));
-        let mark = Mark::set(poll, cx.waker(), first.unwrap_or_default());
+        let mark = Mark::set(self.id, cx.waker(), first.unwrap_or_default());
         let polled = future(cx);
         let adopted = shared::take_adopted(self.id);
         let settled = mark.settled();
@@ -91,11 +87,11 @@ impl Drive {
             return polled;
         }
         if let Some(own) = self.own.as_ref().filter(|own| settled != Some(own.address())) {
-            own.settle(cx, poll, is_new);
+            own.settle(cx, self.id, is_new);
         }
         let live = |connection: &Weak<Shared>, is_new| {
             settled == Some(connection.as_ptr().addr())
-                || connection.upgrade().is_some_and(|shared| shared.settle(cx, poll, is_new))
+                || connection.upgrade().is_some_and(|shared| shared.settle(cx, self.id, is_new))
         };
         self.adopted.retain(|connection| live(connection, is_new));
         self.adopted.extend(adopted.into_iter().filter(|connection| live(connection, true)));

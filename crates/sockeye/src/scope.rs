@@ -19,30 +19,13 @@ impl DriveId {
     }
 }
 
-/// One poll of such a future.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct DrivePoll {
-    id: DriveId,
-    number: u64,
-}
-
-impl DrivePoll {
-    pub(crate) const fn new(id: DriveId, number: u64) -> Self {
-        Self { id, number }
-    }
-
-    pub(crate) const fn id(self) -> DriveId {
-        self.id
-    }
-}
-
 thread_local! {
     static HERE: Here = const { Here::nowhere() };
 }
 
 /// The poll that is going on on this thread.
 struct Here {
-    poll: Cell<Option<DrivePoll>>,
+    id: Cell<Option<DriveId>>,
     waker: Cell<WakerId>,
     /// Where the connection is that it drives and that was used last, and whether nothing is left to do on that.
     used: Cell<usize>,
@@ -55,11 +38,11 @@ type WakerId = (*const (), *const RawWakerVTable);
 impl Here {
     const fn nowhere() -> Self {
         let nobody = (core::ptr::null(), core::ptr::null());
-        Self { poll: Cell::new(None), waker: Cell::new(nobody), used: Cell::new(0), settled: Cell::new(false) }
+        Self { id: Cell::new(None), waker: Cell::new(nobody), used: Cell::new(0), settled: Cell::new(false) }
     }
 
     fn swap(&self, other: &Self) {
-        self.poll.swap(&other.poll);
+        self.id.swap(&other.id);
         self.waker.swap(&other.waker);
         self.used.swap(&other.used);
         self.settled.swap(&other.settled);
@@ -70,10 +53,10 @@ fn identity(waker: &Waker) -> WakerId {
     (waker.data(), core::ptr::from_ref(waker.vtable()))
 }
 
-/// The poll that is going on.
+/// Which future's poll is going on.
 #[inline]
-pub(crate) fn polled() -> Option<DrivePoll> {
-    HERE.with(|here| here.poll.get())
+pub(crate) fn polled() -> Option<DriveId> {
+    HERE.with(|here| here.id.get())
 }
 
 /// Whether it is by this waker.
@@ -106,9 +89,9 @@ pub(crate) struct Mark {
 impl Mark {
     /// `used`: where the connection is that the future is there for, if it is there for one.
     #[inline]
-    pub(crate) fn set(poll: DrivePoll, waker: &Waker, used: usize) -> Self {
+    pub(crate) fn set(id: DriveId, waker: &Waker, used: usize) -> Self {
         let mark = Here {
-            poll: Cell::new(Some(poll)),
+            id: Cell::new(Some(id)),
             waker: Cell::new(identity(waker)),
             used: Cell::new(used),
             settled: Cell::new(false),

@@ -16,7 +16,7 @@ use sockeye_proto::Connection;
 
 use crate::budget::{Budget, Share};
 use crate::error::Error;
-use crate::scope::{self, DriveId, DrivePoll};
+use crate::scope::{self, DriveId};
 use crate::stream::{ANY, Driver, Reading};
 use crate::sync::{Mutex, lock, thread_local};
 use crate::transport::Transport;
@@ -46,8 +46,6 @@ struct State {
     kept: bool,
     /// The future whose task drives the connection.
     driven: Option<DriveId>,
-    /// The poll of that future in which nothing was left to do.
-    settled: Option<DrivePoll>,
     /// A task of its own writes what was accepted, as nobody drives the connection.
     draining: bool,
 }
@@ -102,7 +100,6 @@ impl Shared {
             task_reads: false,
             kept: false,
             driven: None,
-            settled: None,
             draining: false,
         };
         Arc::new(Self { state: Mutex::new(state), waiters, subprotocol: subprotocol.map(String::into_boxed_str) })
@@ -126,19 +123,21 @@ impl Shared {
         Arc::as_ptr(self).addr()
     }
 
-    /// The poll that is going on, if it is of the future that drives the connection. One that is driven by none is driven by
+    /// Whether the poll that is going on is of the future that drives the connection. One that is driven by none is driven by
     /// that from now on.
-    fn adopt(self: &Arc<Self>, driven: &mut Option<DriveId>) -> Option<DrivePoll> {
-        let poll = scope::polled()?;
+    fn adopt(self: &Arc<Self>, driven: &mut Option<DriveId>) -> bool {
+        let Some(id) = scope::polled() else {
+            return false;
+        };
         if driven.is_none() {
-            *driven = Some(poll.id());
+            *driven = Some(id);
             ADOPTED.with(|adopted| {
                 let mut connections = adopted.take();
-                connections.push((poll.id(), Arc::downgrade(self)));
+                connections.push((id, Arc::downgrade(self)));
                 adopted.set(connections);
             });
         }
-        (*driven == Some(poll.id())).then_some(poll)
+        *driven == Some(id)
     }
 
     // --- waiting ---
@@ -245,19 +244,16 @@ impl Shared {
     /// waits for something else. Whether it still drives the connection.
     ///
     /// `is_new`: this is the first poll after which this waker is to be woken.
-    pub(crate) fn settle(self: &Arc<Self>, cx: &Context<'_>, poll: DrivePoll, is_new: bool) -> bool {
+    pub(crate) fn settle(self: &Arc<Self>, cx: &Context<'_>, id: DriveId, is_new: bool) -> bool {
         let mut turn = self.turn();
-        if turn.state().driven != Some(poll.id()) {
+        if turn.state().driven != Some(id) {
             return false;
         }
         if is_new {
             turn.replaced = self.waiters.drive(cx.waker());
         }
-        // What has come before this waker was there has woken another, or nobody.
-        if is_new || turn.state().settled != Some(poll) {
-            turn.deref_mut().settle();
-            turn.go_on(cx);
-        }
+        turn.deref_mut().settle();
+        turn.go_on(cx);
         true
     }
 

@@ -51,15 +51,12 @@ pub(crate) struct Driver {
     broken: Option<Box<Broken>>,
     /// What is known of the end, once there is something to know.
     ending: Option<Box<Ending>>,
-    /// The transport has taken bytes that it may still hold: TLS and other layers buffer, TCP does not. The position up to
-    /// which all is with the system's network stack.
-    unflushed: Option<u64>,
     /// Nothing more can be read.
     read_ended: bool,
     shutting_down: bool,
     abandoned: Abandoned,
     alarm: Alarm,
-    share: Option<Share>,
+    share: Option<Box<Share>>,
     /// Nothing is left to do before the transport or the alarm wakes.
     settled: bool,
     /// The latest run stopped with more to do.
@@ -71,7 +68,7 @@ pub(crate) struct Driver {
     /// Somebody waits to send.
     is_awaited: bool,
     /// The length of the latest message if it was a large one, as the next is likely to be; else 0.
-    large: usize,
+    large: u32,
     /// Messages are lent: what is read stays in its buffer, which they can share.
     lends: bool,
 }
@@ -119,12 +116,11 @@ impl Driver {
             pieces_ended: false,
             broken: None,
             ending: None,
-            unflushed: None,
             read_ended: false,
             shutting_down: false,
             abandoned: Abandoned::No,
             alarm: Alarm::default(),
-            share,
+            share: share.map(Box::new),
             settled: false,
             is_unfinished: false,
             changed: false,

@@ -130,7 +130,7 @@ async fn system(host: &str) -> Result<Arc<ClientConfig>, Error> {
 pub(crate) fn take_back(upgraded: Upgraded) -> Result<(Transport, Bytes), Upgraded> {
     fn take<S: Duplex + Unpin + 'static>(upgraded: Upgraded) -> Result<(Transport, Bytes), Upgraded> {
         let parts = upgraded.downcast::<TokioIo<S>>()?;
-        Ok((Transport::Other(Box::pin(parts.io.into_inner())), parts.read_buf))
+        Ok((Transport::other(parts.io.into_inner()), parts.read_buf))
     }
     take::<server::TlsStream<TcpStream>>(upgraded)
         .or_else(take::<client::TlsStream<TcpStream>>)

@@ -15,15 +15,45 @@ impl<T: AsyncRead + AsyncWrite + Send> Duplex for T {}
 /// Plain TCP, which is most connections and is called directly, or anything else behind a pointer.
 pub(crate) enum Transport {
     Tcp(TcpStream),
-    Other(Pin<Box<dyn Duplex>>),
+    Other(Layered),
     /// Given back to the system: the connection has ended.
     Ended,
 }
 
+/// A stream that may buffer what is written, as TLS and other layers do.
+pub(crate) struct Layered {
+    stream: Pin<Box<dyn Duplex>>,
+    /// Bytes have been written that it may still hold: the position up to which all is with the system's network stack.
+    unflushed: Option<u64>,
+}
+
 impl Transport {
-    /// Whether bytes that were written may wait for a flush, as in TLS and other layers.
-    pub(crate) const fn buffers(&self) -> bool {
-        matches!(self, Self::Other(_))
+    pub(crate) fn other(stream: impl AsyncRead + AsyncWrite + Send + 'static) -> Self {
+        Self::Other(Layered { stream: Box::pin(stream), unflushed: None })
+    }
+
+    /// The position up to which all is with the system's network stack, if some of what was written may not be.
+    #[inline]
+    pub(crate) const fn unflushed(&self) -> Option<u64> {
+        match self {
+            Self::Other(layered) => layered.unflushed,
+            _ => None,
+        }
+    }
+
+    /// More is about to be written; all up to this position has been written before.
+    #[inline]
+    pub(crate) fn is_written_to(&mut self, position: impl FnOnce() -> u64) {
+        if let Self::Other(layered) = self {
+            layered.unflushed.get_or_insert_with(position);
+        }
+    }
+
+    /// All that was written is with the system's network stack.
+    pub(crate) const fn is_flushed(&mut self) {
+        if let Self::Other(layered) = self {
+            layered.unflushed = None;
+        }
     }
 }
 
@@ -36,7 +66,7 @@ impl AsyncRead for Transport {
             // rest off. A WebSocket takes no such thing from the stream's end. Each message says its own length and each
             // connection its own end, by Close frames, and TLS authenticates both; where they are missing the connection is
             // `Aborted`, whoever cut it. So this is an end like TCP's, and the closing handshake is what judges it.
-            Self::Other(stream) => match stream.as_mut().poll_read(cx, buf) {
+            Self::Other(layered) => match layered.stream.as_mut().poll_read(cx, buf) {
                 Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => Poll::Ready(Ok(())),
                 read => read,
             },
@@ -49,7 +79,7 @@ impl AsyncWrite for Transport {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         match &mut *self {
             Self::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
-            Self::Other(stream) => stream.as_mut().poll_write(cx, buf),
+            Self::Other(layered) => layered.stream.as_mut().poll_write(cx, buf),
             Self::Ended => Poll::Ready(Err(ended())),
         }
     }
@@ -61,7 +91,7 @@ impl AsyncWrite for Transport {
     ) -> Poll<io::Result<usize>> {
         match &mut *self {
             Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-            Self::Other(stream) => stream.as_mut().poll_write_vectored(cx, bufs),
+            Self::Other(layered) => layered.stream.as_mut().poll_write_vectored(cx, bufs),
             Self::Ended => Poll::Ready(Err(ended())),
         }
     }
@@ -69,7 +99,7 @@ impl AsyncWrite for Transport {
     fn is_write_vectored(&self) -> bool {
         match self {
             Self::Tcp(stream) => stream.is_write_vectored(),
-            Self::Other(stream) => stream.is_write_vectored(),
+            Self::Other(layered) => layered.stream.is_write_vectored(),
             Self::Ended => false,
         }
     }
@@ -77,7 +107,7 @@ impl AsyncWrite for Transport {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut *self {
             Self::Tcp(stream) => Pin::new(stream).poll_flush(cx),
-            Self::Other(stream) => stream.as_mut().poll_flush(cx),
+            Self::Other(layered) => layered.stream.as_mut().poll_flush(cx),
             Self::Ended => Poll::Ready(Err(ended())),
         }
     }
@@ -85,7 +115,7 @@ impl AsyncWrite for Transport {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut *self {
             Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::Other(stream) => stream.as_mut().poll_shutdown(cx),
+            Self::Other(layered) => layered.stream.as_mut().poll_shutdown(cx),
             Self::Ended => Poll::Ready(Err(ended())),
         }
     }

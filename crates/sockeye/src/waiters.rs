@@ -35,9 +35,14 @@ struct Waiting {
     task: Option<Waker>,
     /// Whoever waits for a message.
     reader: Option<Waker>,
-    /// All others, in the order in which they came; mostly there are none.
-    #[expect(clippy::box_collection, reason = "an empty list takes 24 bytes, in every connection")]
-    others: Option<Box<Vec<Entry>>>,
+    /// All others; mostly there are none.
+    others: Option<Box<Others>>,
+}
+
+#[derive(Default)]
+struct Others {
+    /// In the order in which they came.
+    entries: Vec<Entry>,
     last_ticket: u64,
 }
 
@@ -116,9 +121,10 @@ impl Waiters {
             let same = entry.waker.will_wake(waker);
             return (!same).then(|| core::mem::replace(&mut entry.waker, waker.clone()));
         }
-        waiting.last_ticket += 1;
-        let ticket = waiting.last_ticket;
-        waiting.others.get_or_insert_default().push(Entry { ticket, wants, waker: waker.clone(), called: false });
+        let others = waiting.others.get_or_insert_default();
+        others.last_ticket += 1;
+        let ticket = others.last_ticket;
+        others.entries.push(Entry { ticket, wants, waker: waker.clone(), called: false });
         self.has_others.store(true, Ordering::Relaxed);
         *place = Some(Place { waiters: Arc::clone(self), ticket });
         None
@@ -190,11 +196,11 @@ impl Waiters {
 
 impl Waiting {
     fn others(&self) -> impl Iterator<Item = &Entry> {
-        self.others.iter().flat_map(|others| others.iter())
+        self.others.iter().flat_map(|others| &others.entries)
     }
 
     fn others_mut(&mut self) -> impl Iterator<Item = &mut Entry> {
-        self.others.iter_mut().flat_map(|others| others.iter_mut())
+        self.others.iter_mut().flat_map(|others| &mut others.entries)
     }
 
     fn first_in_line(&self) -> Option<&Entry> {
@@ -206,7 +212,7 @@ impl Waiting {
     }
 
     fn remove(&mut self, ticket: u64) -> Option<Entry> {
-        let others = self.others.as_mut()?;
+        let others = &mut self.others.as_mut()?.entries;
         let at = others.iter().position(|entry| entry.ticket == ticket)?;
         let removed = others.remove(at);
         if others.is_empty() {

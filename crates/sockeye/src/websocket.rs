@@ -58,7 +58,7 @@ impl WebSocket {
     /// # Ok(()) }
     /// ```
     pub fn from_stream(stream: impl AsyncRead + AsyncWrite + Send + 'static, role: Role, limits: Limits) -> Self {
-        Self::new(Transport::Other(Box::pin(stream)), connection(role, limits.into()), &[], None, None)
+        Self::new(Transport::other(stream), connection(role, limits.into()), &[], None, None)
     }
 
     /// A WebSocket as its opening handshake has agreed. `early` are bytes that whoever did it has read beyond its end.

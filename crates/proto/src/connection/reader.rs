@@ -21,7 +21,8 @@ use crate::role::Role;
 pub(super) struct Reader {
     sender: Role,
     position: Position,
-    wanted: Wanted,
+    /// Whether messages are wanted whole.
+    whole: bool,
     /// The latest window that was wanted: with it a message goes on of which a piece was taken, whatever is wanted of the next.
     window: usize,
     /// There while anything is held or awaited of a message.
@@ -60,7 +61,7 @@ impl Reader {
         Self {
             sender,
             position: Position::BETWEEN_FRAMES,
-            wanted: Wanted::Whole,
+            whole: true,
             window: Assembler::WINDOW,
             assembler: None,
             inflater: None,
@@ -134,10 +135,7 @@ impl Reader {
     /// The most bytes a message may have that is all there in one frame: within what may be held, and the limits.
     #[inline]
     fn most_whole(&self, limits: &Limits) -> u64 {
-        match self.wanted {
-            Wanted::Whole => limits.max_message() as u64,
-            Wanted::Pieces { .. } => self.window as u64 - 1,
-        }
+        if self.whole { limits.max_message() as u64 } else { self.window as u64 - 1 }
     }
 
     /// Takes one header, or as much of one payload as there is. Where there is a byte, it takes one, or ends a compressed
@@ -208,7 +206,7 @@ impl Reader {
         self.position = if header.opcode().is_control() {
             Position::Control(Box::new(Control { header, payload: BytesMut::new() }))
         } else {
-            let new = || Box::new(Assembler::new(self.wanted, self.window));
+            let new = || Box::new(Assembler::new(self.whole, self.window));
             self.assembler.get_or_insert_with(new).begin_frame(header, limits)?;
             Position::Data { header, taken: 0 }
         };
@@ -373,7 +371,7 @@ impl Reader {
     }
 
     pub(super) const fn wants_whole(&self) -> bool {
-        matches!(self.wanted, Wanted::Whole)
+        self.whole
     }
 
     pub(super) fn held(&self) -> usize {
@@ -389,9 +387,9 @@ impl Reader {
 
     #[inline]
     pub(super) fn want(&mut self, wanted: Wanted, limits: &Limits) -> Result<(), Error> {
-        self.wanted = wanted;
-        if let Wanted::Pieces { window } = wanted {
-            self.window = Assembler::window(window);
+        match wanted {
+            Wanted::Whole => self.whole = true,
+            Wanted::Pieces { window } => (self.whole, self.window) = (false, Assembler::window(window)),
         }
         match &mut self.assembler {
             Some(assembler) => assembler.want(wanted, limits),

@@ -40,7 +40,6 @@ impl Shared {
         state.was_read = true;
         state.quick = state.driver.expects_small();
         if here {
-            state.settled = None;
             scope::note_used(self.address(), polled.is_pending());
         }
         Some(polled)
@@ -65,7 +64,6 @@ impl Shared {
         if here {
             let accepted = queue(&mut driver.connection);
             driver.unsettle();
-            state.settled = None;
             scope::note_used(self.address(), false);
             return Some(accepted.map_err(Error::from));
         }

@@ -10,7 +10,7 @@ use tokio::task::unconstrained;
 
 use super::{GATHERED, Shared, State};
 use crate::error::Error;
-use crate::scope::{self, DrivePoll};
+use crate::scope;
 use crate::stream::Driver;
 use crate::sync::{MutexGuard, spawn};
 use crate::waiters::{Due, Place, Wants};
@@ -20,8 +20,8 @@ pub(crate) struct Turn<'a> {
     pub(super) shared: &'a Arc<Shared>,
     /// There until it is dropped.
     pub(super) state: Option<MutexGuard<'a, State>>,
-    /// The poll of the future that drives the connection within which this runs: its queue is written at the end of that.
-    pub(super) here: Option<DrivePoll>,
+    /// Within a poll of the future that drives the connection, at the end of which the queue is written.
+    pub(super) here: bool,
     /// The place of the one whose turn it is, who looks for itself.
     pub(super) myself: Option<u64>,
     /// A waker that is to be dropped when the connection is unlocked.
@@ -69,7 +69,7 @@ impl Turn<'_> {
     /// # Errors
     /// That of the transport, if it has failed.
     pub(crate) fn leave(&mut self) -> Result<(), Error> {
-        if self.here.is_some() {
+        if self.here {
             return self.gather();
         }
         self.write();
@@ -141,10 +141,9 @@ impl DerefMut for Turn<'_> {
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
         self.account();
-        let here = self.here.filter(|_| self.is_settled());
+        let settled = self.is_settled();
         let others = self.shared.waiters.has_others();
         let state = self.state();
-        state.settled = here;
         state.quick = !others && state.driver.is_ordinary();
         // Mostly nobody waits whose wait could be over.
         let due = (state.reader_waits || others || state.driver.has_room_again()).then(|| {
@@ -156,8 +155,8 @@ impl Drop for Turn<'_> {
         });
         // Nobody is woken, and no waker dropped, under the lock.
         self.state = None;
-        if self.here.is_some() {
-            scope::note_used(self.shared.address(), here.is_some());
+        if self.here {
+            scope::note_used(self.shared.address(), settled);
         }
         self.replaced = None;
         if let Some(again) = self.again.take() {

@@ -18,6 +18,8 @@ pub(super) struct Ending {
     /// What the peer's Close frame said.
     peer_reason: Option<CloseReason>,
     closed: Option<Closed>,
+    /// What had been written and may not have left: all behind this position.
+    pub(super) unflushed: Option<u64>,
     /// Why the connection ended, if not with a closing handshake, and whether the reader has been told.
     failure: Option<Error>,
     told: bool,
@@ -138,7 +140,8 @@ impl Driver {
     }
 
     pub(super) fn end(&mut self, timeout: Option<Error>) {
-        let lost = self.connection.has_unsent_messages() || self.unflushed.is_some();
+        let unflushed = self.transport.unflushed();
+        let lost = self.connection.has_unsent_messages() || unflushed.is_some();
         let ended_in = self.connection.transport_ended();
         // Both Close frames went their way, and what was accepted before ours.
         let clean = ended_in == State::Exchanged && !lost;
@@ -150,6 +153,7 @@ impl Driver {
         }
         let (by, reason) = ending.began.take().map_or((ClosedBy::Nobody, None), |(by, reason)| (by, Some(reason)));
         ending.closed = Some(Closed::new(by, reason, clean));
+        ending.unflushed = unflushed;
         self.transport = Transport::Ended;
         self.alarm = Alarm::default();
         self.unparsed = BytesMut::new();

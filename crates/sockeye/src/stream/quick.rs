@@ -22,7 +22,8 @@ impl Driver {
     pub(crate) fn is_ordinary(&self) -> bool {
         let reads = matches!(self.reading, Reading::Nobody | Reading::Whole) && !self.skipping && !self.pieces_ended;
         let is_open = self.connection.state() == State::Open && self.abandoned == Abandoned::No;
-        let transport = self.broken.is_none() && !self.read_ended && !self.shutting_down && self.unflushed.is_none();
+        let flows = self.broken.is_none() && !self.read_ended && !self.shutting_down;
+        let transport = flows && self.transport.unflushed().is_none();
         let holds_nothing = self.ahead.is_empty() && self.large == 0 && self.share.is_none();
         reads && is_open && transport && holds_nothing && self.connection.wants_whole()
     }

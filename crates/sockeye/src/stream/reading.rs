@@ -15,7 +15,7 @@ use crate::buffer;
 /// A message of this length is large: copying it out costs more than a buffer of its own.
 const LARGE: usize = 32 << 10;
 /// The most room that is made for one before anything of it has come.
-const LARGEST: usize = 1 << 20;
+const LARGEST: u32 = 1 << 20;
 /// Room beside the payload: for its header, and so that a read that does not fill it shows that nothing else is there.
 const BESIDE: usize = 1 << 10;
 /// So much is read first: whatever it turns out to be, it is not much more than any other read brings.
@@ -82,7 +82,7 @@ impl Driver {
 
     /// Reads what is likely to be a large message into a buffer that becomes its own if it is one.
     fn read_large(&mut self, goal: usize) -> Poll<()> {
-        let mut buffer = stock::take(self.large + BESIDE);
+        let mut buffer = stock::take(self.large as usize + BESIDE);
         let mut cx = Context::from_waker(&self.waker);
         let read = pin!(self.transport.read_buf(&mut (&mut buffer).limit(FIRST))).poll(&mut cx);
         let is_ready = read.is_ready();
@@ -161,7 +161,7 @@ impl Driver {
     #[inline]
     pub(super) fn note_size(&mut self, message: &Message) {
         let len = message.len();
-        self.large = if len < LARGE { 0 } else { len.min(LARGEST) };
+        self.large = if len < LARGE { 0 } else { u32::try_from(len).map_or(LARGEST, |len| len.min(LARGEST)) };
     }
 
     /// What is no message, and rare.

@@ -27,12 +27,13 @@ impl Driver {
 
     /// Whether anything of ours has not left yet.
     pub(crate) fn has_unwritten(&self) -> bool {
-        self.connection.has_outgoing() || self.unflushed.is_some()
+        self.connection.has_outgoing() || self.transport.unflushed().is_some()
     }
 
     /// Whether all that was accepted up to a position is with the system's network stack, or never will be.
     pub(crate) fn flushed(&self, position: u64) -> Option<Result<(), Error>> {
-        if self.unflushed.unwrap_or_else(|| self.connection.written_to()) >= position {
+        let unflushed = self.transport.unflushed().or(self.ending.as_ref().and_then(|ending| ending.unflushed));
+        if unflushed.unwrap_or_else(|| self.connection.written_to()) >= position {
             return Some(Ok(()));
         }
         match &self.broken {
@@ -66,7 +67,7 @@ impl Driver {
                 break;
             }
         }
-        if self.unflushed.is_some() && self.flush().is_pending() {
+        if self.transport.unflushed().is_some() && self.flush().is_pending() {
             return;
         }
         self.shutting_down |= self.connection.wants_shutdown() || self.leaves();
@@ -93,9 +94,7 @@ impl Driver {
             Poll::Pending => return Poll::Pending,
             Poll::Ready(Ok(0)) => self.broken = Some(Broken::now(io::ErrorKind::WriteZero.into())),
             Poll::Ready(Ok(written)) => {
-                if self.transport.buffers() {
-                    self.unflushed.get_or_insert_with(|| self.connection.written_to());
-                }
+                self.transport.is_written_to(|| self.connection.written_to());
                 self.connection.written(written, now);
                 self.changed = true;
             }
@@ -110,7 +109,7 @@ impl Driver {
         match flushed {
             Poll::Pending => return Poll::Pending,
             Poll::Ready(Ok(())) => {
-                self.unflushed = None;
+                self.transport.is_flushed();
                 self.changed = true;
             }
             Poll::Ready(Err(error)) => {
