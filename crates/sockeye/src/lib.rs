@@ -36,7 +36,7 @@
 //! |---|---|
 //! | the protocol itself, without I/O | [`sockeye-proto`](sockeye_proto) |
 //! | [`WebSocket`]: one type for client and server | `websocket.rs`, driven by `stream.rs`, the only file that touches socket I/O |
-//! | [`connect`] | `client.rs` |
+//! | [`connect`] | `client/` |
 //! | [`serve`], [`upgrade`] | `server/` |
 //! | TLS: `wss:` URLs, and [`Serve`] with a certificate | `tls.rs`, over rustls; the feature `tls`, on by default |
 //!

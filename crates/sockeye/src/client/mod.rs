@@ -1,0 +1,35 @@
+//! `connect`: from a URL to a WebSocket (RFC 6455 §4.1).
+
+mod builder;
+mod opening;
+mod http1;
+
+pub use builder::Connect;
+
+/// Opens a WebSocket: await what this returns, or set something on it first.
+///
+/// ```no_run
+/// # async fn run() -> Result<(), sockeye::Error> {
+/// use sockeye::Limits;
+///
+/// let mut ws = sockeye::connect("ws://127.0.0.1:8080/chat")
+///     .subprotocol("chat.v2")
+///     .header("Authorization", "Bearer …")
+///     .limits(Limits::default().message(64 << 20))
+///     .await?;
+/// # Ok(()) }
+/// ```
+///
+/// `wss:` URLs are opened over TLS, by the root certificates of the system (or those that `SSL_CERT_FILE` and
+/// `SSL_CERT_DIR` name) unless `.tls(config)` sets others. Without the feature `tls` they are refused.
+///
+/// # Errors
+/// [`Error::Handshake`](crate::Error::Handshake) for a URL, header or subprotocol that cannot be sent (nothing is), and
+/// for an answer that opens no WebSocket; [`Error::Tls`](crate::Error::Tls) for a server that is not trusted or speaks no
+/// TLS; [`Error::Io`](crate::Error::Io) without a connection; [`Error::Timeout`](crate::Error::Timeout) after 10 s in all.
+///
+/// # Cancel safety
+/// Dropping the future ends the attempt and its connection.
+pub fn connect(url: impl Into<String>) -> Connect {
+    Connect::new(url.into())
+}
