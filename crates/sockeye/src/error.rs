@@ -117,14 +117,16 @@ impl Error {
     /// Whose error it is.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
-        use HandshakeError::{InvalidHeader, InvalidSubprotocol, ReservedHeader, Url};
+        use HandshakeError::{Credentials, InvalidHeader, InvalidSubprotocol, RepeatedHeader, ReservedHeader, Url};
         match self {
             Self::Io(error) if error.kind() == io::ErrorKind::TimedOut => ErrorKind::Timeout,
             Self::Io(_) | Self::Aborted => ErrorKind::Network,
             Self::Timeout(_) => ErrorKind::Timeout,
             Self::Protocol(_) | Self::Http(_) | Self::Tls(_) => ErrorKind::Peer,
             Self::Closed => ErrorKind::Closed,
-            Self::Handshake(Url(_) | InvalidSubprotocol(_) | InvalidHeader | ReservedHeader(_))
+            Self::Handshake(
+                Url(_) | InvalidSubprotocol(_) | InvalidHeader | ReservedHeader(_) | RepeatedHeader(_) | Credentials(_),
+            )
             | Self::InvalidClose(_) => ErrorKind::Caller,
             Self::Handshake(_) => ErrorKind::Peer,
         }

@@ -129,7 +129,7 @@ async fn what_cannot_be_sent_is_refused_before_anything_is() {
         "127.0.0.1:80",
         "ws://",
         "ws://127.0.0.1/#top",
-        "ws://user:pass@127.0.0.1/",
+        "ws://user:p%ss@127.0.0.1/",
         "ws://127.0.0.1:99999/",
         "ws://127.0.0.1/a b",
         "ws://127.0.0.1/a\r\nX: y",

@@ -1,78 +1,16 @@
-//! The client's side (RFC 6455 §4.1): the request that opens a WebSocket, and whether a response answers it.
+//! The client's side (RFC 6455 §4.1): the request that opens a WebSocket, and whether a response answers it; over HTTP/1.1,
+//! and by an extended CONNECT over HTTP/2 (RFC 8441 §5).
 
-use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
 
-use super::authority::host_and_port;
 use super::list::contains_token;
 use super::server::only;
 use super::{Agreed, HandshakeError, Key, accept};
 use crate::deflate::{self, Compression};
 use crate::token::is_token;
 
-/// Where a WebSocket URL leads (§3).
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Target {
-    /// Whether the connection is to be encrypted: `wss:`.
-    pub secure: bool,
-    /// A name or address; an IPv6 address stands without its brackets.
-    pub host: String,
-    /// The URL's port, or 80 or 443 by its scheme.
-    pub port: u16,
-    /// What the Host header says: the port only where it is not the scheme's own.
-    pub authority: HeaderValue,
-    /// What the request line asks for: `/chat?room=1`.
-    pub path: PathAndQuery,
-}
-
-impl Target {
-    /// Reads a URL.
-    ///
-    /// ```
-    /// use sockeye_proto::handshake::client::Target;
-    ///
-    /// let target = Target::parse("ws://example.com:8080/chat?room=1")?;
-    /// assert_eq!((target.host.as_str(), target.port), ("example.com", 8080));
-    /// assert_eq!(target.path, "/chat?room=1");
-    /// assert!(Target::parse("http://example.com/").is_err());
-    /// # Ok::<(), sockeye_proto::handshake::HandshakeError>(())
-    /// ```
-    ///
-    /// # Errors
-    /// [`HandshakeError::Url`] with what is wrong with it.
-    pub fn parse(url: &str) -> Result<Self, HandshakeError> {
-        //= https://www.rfc-editor.org/rfc/rfc6455#section-3
-        //# Fragment identifiers are meaningless in the context of WebSocket URIs and MUST NOT be used
-        if url.contains('#') {
-            return Err(HandshakeError::Url("it has a fragment (#…)"));
-        }
-        let uri: Uri = url.parse().map_err(|_| HandshakeError::Url("it cannot be read as a URL"))?;
-        let (secure, default_port) = match uri.scheme_str() {
-            Some(scheme) if scheme.eq_ignore_ascii_case("ws") => (false, 80),
-            Some(scheme) if scheme.eq_ignore_ascii_case("wss") => (true, 443),
-            Some(_) => return Err(HandshakeError::Url("its scheme is neither ws nor wss")),
-            None => return Err(HandshakeError::Url("it has no scheme; begin with ws:// or wss://")),
-        };
-        let authority = uri.authority().ok_or(HandshakeError::Url("it has no host"))?.as_str();
-        if authority.contains('@') {
-            return Err(HandshakeError::Url("it has a user name or password, which are not sent"));
-        }
-        let (host, port) = host_and_port(authority).ok_or(HandshakeError::Url("its host or port cannot be one"))?;
-        let port = port.unwrap_or(default_port);
-        let shown = if port == default_port { host.to_owned() } else { format!("{host}:{port}") };
-        // `ws://host?room=1` asks for `/?room=1`.
-        let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
-        let path = PathAndQuery::try_from(format!("{}{query}", uri.path()));
-        Ok(Self {
-            secure,
-            host: host.trim_start_matches('[').trim_end_matches(']').to_owned(),
-            port,
-            authority: HeaderValue::try_from(shown).map_err(|_| HandshakeError::Url("its host cannot be sent"))?,
-            path: path.map_err(|_| HandshakeError::Url("its path cannot be sent"))?,
-        })
-    }
-}
+pub use super::credentials::{basic_auth, bearer_auth};
+pub use super::target::{Target, is_redirection};
 
 /// What a client offers besides speaking the protocol. Nothing by default.
 #[derive(Clone, Debug, Default)]
@@ -102,15 +40,72 @@ impl Offer {
     }
 }
 
-/// Makes the request that asks to open a WebSocket.
+/// Makes the request that asks to open a WebSocket over HTTP/1.1.
 ///
 /// `headers` are the caller's own, to which the handshake adds its.
 ///
 /// # Errors
-/// When a subprotocol is no token or stands there twice, or a header is one that the handshake sets itself.
+/// When a subprotocol is no token or stands there twice, or a header is one that the handshake sets itself, or stands there
+/// twice and must not.
 pub fn request(target: &Target, key: &Key, offer: &Offer, headers: HeaderMap) -> Result<Request<()>, HandshakeError> {
-    let reserved = |name: &&header::HeaderName| RESERVED.contains(name);
-    if let Some(name) = headers.keys().find(reserved) {
+    let mut headers = with_offer(target, offer, headers)?;
+    headers.entry(header::HOST).or_insert_with(|| target.authority.clone());
+    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.insert(header::SEC_WEBSOCKET_KEY, key.as_header().clone());
+
+    let mut request = Request::new(());
+    *request.uri_mut() = Uri::from(target.path.clone());
+    *request.headers_mut() = headers;
+    Ok(request)
+}
+
+/// What the pseudo-header `:protocol` of an [extended CONNECT](extended_connect) says.
+pub const PROTOCOL: &str = "websocket";
+
+/// Makes the request that asks to open a WebSocket over HTTP/2 (RFC 8441 §5). It has no key, as there is nothing to prove: a
+/// server that does not know of it has not said that it takes such requests. The pseudo-header `:protocol`, which no
+/// [`Request`] has room for, is [`PROTOCOL`].
+///
+/// ```
+/// use http::HeaderMap;
+/// use sockeye_proto::handshake::client::{Offer, Target, extended_connect};
+///
+/// let target = Target::parse("wss://example.com/chat")?;
+/// let request = extended_connect(&target, &Offer::default(), HeaderMap::new())?;
+/// assert_eq!((request.method().as_str(), request.uri().to_string().as_str()), ("CONNECT", "https://example.com/chat"));
+/// # Ok::<(), sockeye_proto::handshake::HandshakeError>(())
+/// ```
+///
+/// # Errors
+/// As for [`request`].
+pub fn extended_connect(target: &Target, offer: &Offer, headers: HeaderMap) -> Result<Request<()>, HandshakeError> {
+    let mut headers = with_offer(target, offer, headers)?;
+    //= https://www.rfc-editor.org/rfc/rfc9113#section-8.3.1
+    //# Clients that generate HTTP/2 requests directly MUST use the ":authority" pseudo-header field to convey authority
+    //# information, unless there is no authority information to convey
+    let authority = headers.remove(header::HOST).unwrap_or_else(|| target.authority.clone());
+    let uri = Uri::builder()
+        //= https://www.rfc-editor.org/rfc/rfc8441#section-5
+        //# The scheme of the target URI [RFC7230] MUST be "https" for "wss"-schemed WebSockets and "http" for
+        //# "ws"-schemed WebSockets.
+        .scheme(if target.secure { "https" } else { "http" })
+        .authority(authority.as_bytes())
+        .path_and_query(target.path.clone())
+        .build()
+        .map_err(|_| HandshakeError::InvalidHeader)?;
+
+    let mut request = Request::new(());
+    *request.method_mut() = Method::CONNECT;
+    *request.version_mut() = Version::HTTP_2;
+    *request.uri_mut() = uri;
+    *request.headers_mut() = headers;
+    Ok(request)
+}
+
+/// The caller's headers, with what is the same in every version of HTTP.
+fn with_offer(target: &Target, offer: &Offer, mut headers: HeaderMap) -> Result<HeaderMap, HandshakeError> {
+    if let Some(name) = headers.keys().find(|name| RESERVED.contains(name)) {
         return Err(HandshakeError::ReservedHeader(name.clone()));
     }
     let Offer { subprotocols, compression } = offer;
@@ -119,28 +114,25 @@ pub fn request(target: &Target, key: &Key, offer: &Offer, headers: HeaderMap) ->
             return Err(HandshakeError::InvalidSubprotocol(name.clone()));
         }
     }
-
-    let mut request = Request::new(());
-    *request.uri_mut() = Uri::from(target.path.clone());
-    let all = request.headers_mut();
-    *all = headers;
-    all.entry(header::HOST).or_insert_with(|| target.authority.clone());
-    all.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-    all.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
-    all.insert(header::SEC_WEBSOCKET_KEY, key.as_header().clone());
-    all.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+    if let Some(authorization) = &target.authorization {
+        headers.append(header::AUTHORIZATION, authorization.clone());
+    }
+    if let Some(name) = SINGLE.iter().find(|name| headers.get_all(*name).iter().nth(1).is_some()) {
+        return Err(HandshakeError::RepeatedHeader(name.clone()));
+    }
+    headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
     if !subprotocols.is_empty() {
         let list = HeaderValue::try_from(subprotocols.join(", ")).expect("tokens are visible ASCII");
-        all.insert(header::SEC_WEBSOCKET_PROTOCOL, list);
+        headers.insert(header::SEC_WEBSOCKET_PROTOCOL, list);
     }
     if let Some(offer) = deflate::offer(compression) {
-        all.insert(header::SEC_WEBSOCKET_EXTENSIONS, offer);
+        headers.insert(header::SEC_WEBSOCKET_EXTENSIONS, offer);
     }
-    Ok(request)
+    Ok(headers)
 }
 
 /// What the handshake sets itself, or what would change how the request's end is found.
-const RESERVED: [header::HeaderName; 8] = [
+const RESERVED: [HeaderName; 8] = [
     header::UPGRADE,
     header::CONNECTION,
     header::SEC_WEBSOCKET_KEY,
@@ -151,7 +143,10 @@ const RESERVED: [header::HeaderName; 8] = [
     header::TRANSFER_ENCODING,
 ];
 
-/// Judges a response. Returns what is agreed on by it.
+/// What a server would have to choose from if it stood there twice.
+const SINGLE: [HeaderName; 3] = [header::AUTHORIZATION, header::HOST, header::ORIGIN];
+
+/// Judges the response to a [`request`]. Returns what is agreed on by it.
 ///
 /// # Errors
 /// What keeps it from being the answer to our request.
@@ -171,6 +166,23 @@ pub fn verify<B>(response: &Response<B>, key: &Key, offer: &Offer) -> Result<Agr
     if only(headers, header::SEC_WEBSOCKET_ACCEPT).is_none_or(|answer| *answer != accept(key)) {
         return Err(HandshakeError::Accept);
     }
+    agreed(headers, offer)
+}
+
+/// Judges the response to an [extended CONNECT](extended_connect). Returns what is agreed on by it.
+///
+/// # Errors
+/// What keeps it from being the answer to our request.
+pub fn verify_extended_connect<B>(response: &Response<B>, offer: &Offer) -> Result<Agreed, HandshakeError> {
+    //= https://www.rfc-editor.org/rfc/rfc8441#section-5
+    match response.status() {
+        StatusCode::OK => agreed(response.headers(), offer),
+        status => Err(HandshakeError::Status(status)),
+    }
+}
+
+/// What the server has chosen of what was offered.
+fn agreed(headers: &HeaderMap, offer: &Offer) -> Result<Agreed, HandshakeError> {
     let compression = deflate::verify(headers, &offer.compression)?;
     let name = header::SEC_WEBSOCKET_PROTOCOL;
     if !headers.contains_key(&name) {

@@ -6,6 +6,8 @@
 pub mod client;
 pub mod server;
 mod authority;
+mod credentials;
+mod target;
 mod key;
 mod list;
 mod origin;

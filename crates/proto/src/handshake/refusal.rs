@@ -102,8 +102,17 @@ pub enum HandshakeError {
     InvalidHeader,
     /// A header the caller adds is one that the handshake sets itself.
     ReservedHeader(http::HeaderName),
-    /// The server answered with another status than 101.
+    /// A header the caller adds stands there twice, of which a server can follow one. The user name in a URL makes an
+    /// `Authorization`, too.
+    RepeatedHeader(http::HeaderName),
+    /// A user name, password or token the caller gives cannot be sent.
+    Credentials(&'static str),
+    /// The server answered with another status than 101, or than 200 over HTTP/2.
     Status(StatusCode),
+    /// The server sends us elsewhere, where we do not go.
+    Redirect(&'static str),
+    /// The server takes no WebSockets over HTTP/2: it has not sent `SETTINGS_ENABLE_CONNECT_PROTOCOL` (RFC 8441 §3).
+    ExtendedConnect,
     /// The response lacks `Upgrade: websocket`.
     Upgrade,
     /// The response lacks `Connection: Upgrade`.
@@ -125,7 +134,19 @@ impl fmt::Display for HandshakeError {
             }
             Self::InvalidHeader => f.write_str("a header's name or value has bytes that no header can have"),
             Self::ReservedHeader(name) => write!(f, "the header {name} is set by the handshake itself"),
-            Self::Status(status) => write!(f, "the server answered {status} instead of 101 Switching Protocols"),
+            Self::RepeatedHeader(name) => {
+                write!(f, "the header {name} is set twice, of which a server can follow one")?;
+                match *name {
+                    header::AUTHORIZATION => f.write_str("; a user name in the URL sets it, too"),
+                    _ => Ok(()),
+                }
+            }
+            Self::Credentials(why) => write!(f, "these credentials cannot be sent: {why}"),
+            Self::Status(status) => write!(f, "the server answered {status} instead of opening a WebSocket"),
+            Self::Redirect(why) => write!(f, "the server's redirection cannot be followed: {why}"),
+            Self::ExtendedConnect => f.write_str(
+                "the server takes no WebSockets over HTTP/2: it does not enable extended CONNECT (RFC 8441 §3)",
+            ),
             Self::Upgrade => f.write_str("the server's 101 lacks `Upgrade: websocket` (RFC 6455 §4.1)"),
             Self::Connection => f.write_str("the server's 101 lacks `Connection: Upgrade` (RFC 6455 §4.1)"),
             Self::Accept => f.write_str("the server's Sec-WebSocket-Accept does not answer our key (RFC 6455 §4.1)"),
