@@ -4,6 +4,8 @@ use core::fmt;
 use std::borrow::Cow;
 use std::io;
 
+use bytes::Bytes;
+use http::Response;
 use sockeye_proto::close::InvalidCloseReason;
 use sockeye_proto::connection::CannotSend;
 use sockeye_proto::handshake::HandshakeError;
@@ -21,6 +23,9 @@ pub enum Error {
     Protocol(ProtocolError),
     /// The opening handshake failed: by what the server answered, or by what the caller asked for.
     Handshake(HandshakeError),
+    /// The server opened no WebSocket. This is its answer: the status, the headers, and what has come within a second of
+    /// the first 16 KiB of the body, where the reason may stand.
+    Refused(Box<Response<Bytes>>),
     /// A `wss:` URL, and no TLS with the server: whose fault that is, its text says. Close code 1015 stands for that.
     Tls(TlsError),
     /// What came instead of an HTTP response could not be read as one.
@@ -89,6 +94,8 @@ impl core::error::Error for TlsError {
 pub enum Phase {
     /// Connecting and the opening handshake, TLS and all.
     Opening,
+    /// Connecting, where [that has a deadline of its own](crate::Connect::connect_timeout).
+    Connecting,
     /// The peer's life: it answered no Ping, and sent nothing else, for as long as [`Limits::pong`](crate::Limits::pong) allows.
     Keepalive,
     /// The closing handshake.
@@ -122,7 +129,7 @@ impl Error {
             Self::Io(error) if error.kind() == io::ErrorKind::TimedOut => ErrorKind::Timeout,
             Self::Io(_) | Self::Aborted => ErrorKind::Network,
             Self::Timeout(_) => ErrorKind::Timeout,
-            Self::Protocol(_) | Self::Http(_) | Self::Tls(_) => ErrorKind::Peer,
+            Self::Protocol(_) | Self::Refused(_) | Self::Http(_) | Self::Tls(_) => ErrorKind::Peer,
             Self::Closed => ErrorKind::Closed,
             Self::Handshake(
                 Url(_) | InvalidSubprotocol(_) | InvalidHeader | ReservedHeader(_) | RepeatedHeader(_) | Credentials(_),
@@ -176,10 +183,15 @@ impl fmt::Display for Error {
             // These say all there is to say; their `source` is what lies below them.
             Self::Protocol(error) => error.fmt(f),
             Self::Handshake(error) => error.fmt(f),
+            Self::Refused(answer) => {
+                HandshakeError::Status(answer.status()).fmt(f)?;
+                reason(answer.body()).map_or(Ok(()), |reason| write!(f, ": {reason}"))
+            }
             Self::Tls(error) => error.fmt(f),
             Self::InvalidClose(error) => error.fmt(f),
             Self::Http(_) => f.write_str("the server's answer could not be read as HTTP"),
             Self::Timeout(Phase::Opening) => f.write_str("opening the connection took too long"),
+            Self::Timeout(Phase::Connecting) => f.write_str("connecting with the server took too long"),
             Self::Timeout(Phase::Keepalive) => f.write_str("the peer has fallen silent: it answered no Ping in time"),
             Self::Timeout(Phase::Closing) => f.write_str("the peer did not finish closing in time"),
             Self::Timeout(Phase::Sending) => f.write_str("the queue had no room for the message in time"),
@@ -242,6 +254,22 @@ impl From<CannotSend> for Error {
     fn from(_: CannotSend) -> Self {
         Self::Closed
     }
+}
+
+/// The first line of an answer's body if that is a text for people, and not a page; as it may stand in a log.
+fn reason(body: &[u8]) -> Option<String> {
+    /// Of a longer line only the beginning says what is wrong.
+    const SHOWN: usize = 120;
+    let body = &body[..body.len().min(4 * SHOWN)];
+    let text = match core::str::from_utf8(body) {
+        Ok(text) => text,
+        // It is cut within a character.
+        Err(error) if error.error_len().is_none() => core::str::from_utf8(&body[..error.valid_up_to()]).ok()?,
+        Err(_) => return None,
+    };
+    let line = text.lines().next().filter(|line| !line.is_empty() && !line.starts_with('<'))?;
+    let harmless = |c: char| matches!(c, '"' | '\'' | '\\') || c.escape_debug().len() == 1;
+    Some(line.chars().take(SHOWN).map(|c| if harmless(c) { c } else { char::REPLACEMENT_CHARACTER }).collect())
 }
 
 /// The same error of the system's once more; one of a layer's own keeps its kind and its words.

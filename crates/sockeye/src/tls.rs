@@ -15,7 +15,7 @@ use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::{
     self, AlertDescription, CertificateError, ClientConfig, InvalidMessage, RootCertStore, ServerConfig,
 };
-use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
+use tokio_rustls::{TlsAcceptor, TlsConnector, server};
 use tracing::debug;
 
 use crate::error::{Error, TlsError};
@@ -62,11 +62,11 @@ impl Client {
     }
 
     /// Shakes hands.
-    pub(crate) async fn connect(&self, stream: TcpStream) -> Result<client::TlsStream<TcpStream>, Error> {
+    pub(crate) async fn connect(&self, stream: Transport) -> Result<Transport, Error> {
         let stream = self.connector.connect(self.name.clone(), stream).await.map_err(|error| self.error(error))?;
         match stream.get_ref().1.alpn_protocol() {
             // A server without ALPN chooses nothing, and speaks HTTP/1.1.
-            None | Some(HTTP_1_1) => Ok(stream),
+            None | Some(HTTP_1_1) => Ok(Transport::Other(Box::pin(stream))),
             Some(chosen) => {
                 let chosen = format!("it chose {} by ALPN", String::from_utf8_lossy(chosen).escape_debug());
                 Err(TlsError::new(&self.host, "the server will not speak HTTP/1.1", chosen).into())
@@ -85,10 +85,13 @@ impl Client {
         }
     }
 
-    /// Why the HTTP behind the handshake failed, if that was for TLS: in TLS 1.3 a client is done before the server has
+    /// Why what came behind the handshake failed, which may be for TLS: in TLS 1.3 a client is done before the server has
     /// judged the client's certificate, or the lack of one.
-    pub(crate) fn http_error(&self, error: &hyper::Error) -> Option<Error> {
-        refusal(error).map(|refusal| TlsError::new(&self.host, why(refusal), refusal.clone()).into())
+    pub(crate) fn judge(&self, error: Error) -> Error {
+        match refusal(&error) {
+            Some(refusal) => TlsError::new(&self.host, why(refusal), refusal.clone()).into(),
+            None => error,
+        }
     }
 }
 
@@ -132,9 +135,7 @@ pub(crate) fn take_back(upgraded: Upgraded) -> Result<(Transport, Bytes), Upgrad
         let parts = upgraded.downcast::<TokioIo<S>>()?;
         Ok((Transport::other(parts.io.into_inner()), parts.read_buf))
     }
-    take::<server::TlsStream<TcpStream>>(upgraded)
-        .or_else(take::<client::TlsStream<TcpStream>>)
-        .or_else(take::<tokio_rustls::TlsStream<TcpStream>>)
+    take::<server::TlsStream<TcpStream>>(upgraded).or_else(take::<tokio_rustls::TlsStream<TcpStream>>)
 }
 
 /// What rustls says inside of an error.

@@ -140,7 +140,7 @@ impl Target {
             None => (reference, None),
         };
         let (path, query) = match path {
-            "" => (self.path.path().to_owned(), query.or(self.path.query())),
+            "" => (self.path.path().to_owned(), query.or_else(|| self.path.query())),
             absolute if absolute.starts_with('/') => (absolute.to_owned(), query),
             relative => {
                 let base = self.path.path();

@@ -1,36 +1,44 @@
 //! What is set about a WebSocket before it is opened.
 
+use core::fmt;
 use core::future::{Future, IntoFuture};
+use core::net::{IpAddr, SocketAddr};
 use core::pin::Pin;
 use core::time::Duration;
+use std::io;
+#[cfg(unix)]
+use std::path::PathBuf;
 #[cfg(feature = "tls")]
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use sockeye_proto::Limits;
 use sockeye_proto::deflate::Compression;
 use sockeye_proto::handshake::HandshakeError;
-use sockeye_proto::handshake::client::Offer;
+use sockeye_proto::handshake::client::{Offer, basic_auth, bearer_auth};
+use tokio::io::{AsyncRead, AsyncWrite};
 #[cfg(feature = "tls")]
 use tokio_rustls::rustls::ClientConfig;
 
+use super::dial::{Dial, Resolver};
 use crate::budget::Budget;
 use crate::error::{Error, Phase};
 #[cfg(feature = "tls")]
 use crate::tls;
 use crate::websocket::WebSocket;
 
-/// A WebSocket about to be opened, from [`connect`]. Awaiting it opens it.
-#[derive(Clone, Debug)]
+/// A WebSocket about to be opened, from [`connect`](super::connect). Awaiting it opens it.
+#[derive(Clone)]
 #[must_use = "nothing is opened until it is awaited"]
 pub struct Connect {
     pub(super) url: String,
     pub(super) headers: HeaderMap,
-    /// The first header that cannot be one; reported when awaited.
-    pub(super) invalid_header: Option<HandshakeError>,
+    /// The first of what was set that cannot be sent; reported when awaited.
+    pub(super) invalid: Option<HandshakeError>,
     pub(super) offer: Offer,
     pub(super) limits: Limits,
     pub(super) budget: Option<Budget>,
+    pub(super) dial: Dial,
     #[cfg(feature = "tls")]
     pub(super) tls: Option<Arc<ClientConfig>>,
 }
@@ -40,13 +48,21 @@ impl Connect {
         Self {
             url,
             headers: HeaderMap::new(),
-            invalid_header: None,
+            invalid: None,
             offer: Offer::default(),
             limits: Limits::default(),
             budget: None,
+            dial: Dial::default(),
             #[cfg(feature = "tls")]
             tls: None,
         }
+    }
+
+    // --- what is asked ---
+
+    /// Another URL than the one it was made with: for [`Clone`]s of what is otherwise the same.
+    pub fn url(self, url: impl Into<String>) -> Self {
+        Self { url: url.into(), ..self }
     }
 
     /// Adds a header to the request. Those of the handshake itself (`Connection`, `Upgrade`, `Sec-WebSocket-*`) cannot be
@@ -57,13 +73,53 @@ impl Connect {
         V: TryInto<HeaderValue>,
     {
         match (name.try_into(), value.try_into()) {
-            (Ok(name), Ok(value)) => {
+            (Ok(name), Ok(mut value)) => {
+                // Kept out of what is shown for debugging.
+                value.set_sensitive(value.is_sensitive() || CREDENTIALS.contains(&name));
                 self.headers.append(name, value);
+                self
             }
-            _ => {
-                self.invalid_header.get_or_insert(HandshakeError::InvalidHeader);
-            }
+            _ => self.refuse(HandshakeError::InvalidHeader),
         }
+    }
+
+    /// Says which page or program asks: some servers want to know (RFC 6455 §10.2), as browsers tell them. `null` and
+    /// `https://example.com` are in its grammar.
+    pub fn origin(mut self, origin: impl TryInto<HeaderValue>) -> Self {
+        match origin.try_into() {
+            Ok(origin) => {
+                self.headers.insert(header::ORIGIN, origin);
+                self
+            }
+            Err(_) => self.refuse(HandshakeError::InvalidHeader),
+        }
+    }
+
+    /// Shows the server a user name and a password (RFC 7617). In place of other credentials that were set here; a user
+    /// name in the URL besides is an error.
+    pub fn basic_auth(self, user: impl AsRef<str>, password: impl AsRef<str>) -> Self {
+        self.authorization(basic_auth(user.as_ref(), password.as_ref()))
+    }
+
+    /// Shows the server a token (RFC 6750). In place of other credentials that were set here; a user name in the URL besides
+    /// is an error.
+    pub fn bearer_auth(self, token: impl AsRef<str>) -> Self {
+        self.authorization(bearer_auth(token.as_ref()))
+    }
+
+    fn authorization(mut self, value: Result<HeaderValue, HandshakeError>) -> Self {
+        match value {
+            Ok(value) => {
+                self.headers.insert(header::AUTHORIZATION, value);
+                self
+            }
+            Err(error) => self.refuse(error),
+        }
+    }
+
+    /// Notes that it cannot be sent as it is.
+    fn refuse(mut self, error: HandshakeError) -> Self {
+        self.invalid.get_or_insert(error);
         self
     }
 
@@ -77,6 +133,8 @@ impl Connect {
         Self { offer: self.offer.compression(compression), ..self }
     }
 
+    // --- what bounds it ---
+
     /// The limits on the connection.
     pub fn limits(self, limits: Limits) -> Self {
         Self { limits, ..self }
@@ -86,6 +144,18 @@ impl Connect {
     pub fn max_message(self, bytes: usize) -> Self {
         Self { limits: self.limits.message(bytes), ..self }
     }
+
+    /// How long connecting and the opening handshake may take in all; short for [`Limits::opening`].
+    pub fn timeout(self, timeout: Duration) -> Self {
+        Self { limits: self.limits.opening(timeout), ..self }
+    }
+
+    /// A bound on what all connections that share it hold, besides the limits on each; none unless set.
+    pub fn budget(self, budget: &Budget) -> Self {
+        Self { budget: Some(budget.clone()), ..self }
+    }
+
+    // --- how the server is reached ---
 
     /// What TLS goes by for a `wss:` URL: roots of your own, a certificate for the client. Where the configuration names no
     /// protocol for ALPN, HTTP/1.1 is offered; a WebSocket needs it to be chosen.
@@ -109,14 +179,77 @@ impl Connect {
         Self { tls: Some(tls::client_config(config)), ..self }
     }
 
-    /// How long connecting and the opening handshake may take in all; short for [`Limits::opening`].
-    pub fn timeout(self, timeout: Duration) -> Self {
-        Self { limits: self.limits.opening(timeout), ..self }
+    /// Looks the host up in another way than the system's: a function of its name and port that gives its addresses, those to
+    /// be tried first in front. It is not asked for a host that is an address.
+    ///
+    /// ```no_run
+    /// # async fn run() -> Result<(), sockeye::Error> {
+    /// let mut ws = sockeye::connect("ws://chat.internal/")
+    ///     .resolver(|_host, port| async move { Ok([([127, 0, 0, 1], port).into()]) })
+    ///     .await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn resolver<F, A>(mut self, resolve: impl Fn(String, u16) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = io::Result<A>> + Send + 'static,
+        A: IntoIterator<Item = SocketAddr>,
+    {
+        self.dial.resolver = Some(Resolver::new(resolve));
+        self
     }
 
-    /// A bound on what all connections that share it hold, besides the limits on each; none unless set.
-    pub fn budget(self, budget: &Budget) -> Self {
-        Self { budget: Some(budget.clone()), ..self }
+    /// Connects from this address of ours; only addresses of the same family are tried then. The system chooses unless set.
+    pub fn local_address(mut self, address: impl Into<IpAddr>) -> Self {
+        self.dial.local = Some(address.into());
+        self
+    }
+
+    /// Connects with a Unix socket. The URL says what to ask for over it, and which Host to name.
+    ///
+    /// ```no_run
+    /// # async fn run() -> Result<(), sockeye::Error> {
+    /// let mut ws = sockeye::connect("ws://localhost/chat").unix("/run/app.sock").await?;
+    /// let mut same = sockeye::connect("ws+unix:/run/app.sock:/chat").await?;
+    /// # Ok(()) }
+    /// ```
+    #[cfg(unix)]
+    pub fn unix(mut self, path: impl Into<PathBuf>) -> Self {
+        self.dial.unix = Some(path.into());
+        self
+    }
+
+    /// How long there may be no connection with the server: looking up its addresses and connecting with one of them,
+    /// before TLS and the handshake. Within [`timeout`](Self::timeout), which holds for all of it; no other bound unless set.
+    pub fn connect_timeout(mut self, time: Duration) -> Self {
+        self.dial.time = Some(time);
+        self
+    }
+
+    /// Opens the WebSocket over a stream that is connected with the server already, by whatever means. With a `wss:` URL
+    /// TLS is spoken on it; where that is done already the URL is one with `ws:`.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    /// # let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    /// # let address = listener.local_addr()?;
+    /// # let server = sockeye::serve(listener, |ws: sockeye::WebSocket| async move { Ok(ws.send("hello").await?) });
+    /// # tokio::spawn(server.into_future());
+    /// let stream = tokio::net::TcpStream::connect(address).await?;
+    /// let mut ws = sockeye::connect("ws://example.com/chat").over(stream).await?;
+    /// assert_eq!(ws.recv().await?, Some("hello".into()));
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`connect`](super::connect).
+    ///
+    /// # Cancel safety
+    /// Dropping the future drops the stream.
+    pub async fn over<S>(self, stream: S) -> Result<WebSocket, Error>
+    where
+        S: AsyncRead + AsyncWrite + Send + 'static,
+    {
+        in_time(self.limits.opening_time(), self.open_over(stream)).await
     }
 }
 
@@ -125,9 +258,37 @@ impl IntoFuture for Connect {
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(async move {
-            let timeout = self.limits.opening_time();
-            tokio::time::timeout(timeout, self.open()).await.unwrap_or(Err(Error::Timeout(Phase::Opening)))
-        })
+        Box::pin(in_time(self.limits.opening_time(), self.open()))
+    }
+}
+
+/// All of it within one deadline.
+async fn in_time(time: Duration, opening: impl Future<Output = Result<WebSocket, Error>>) -> Result<WebSocket, Error> {
+    tokio::time::timeout(time, opening).await.unwrap_or(Err(Error::Timeout(Phase::Opening)))
+}
+
+/// Headers that say who is asking.
+const CREDENTIALS: [HeaderName; 3] = [header::AUTHORIZATION, header::COOKIE, header::PROXY_AUTHORIZATION];
+
+/// What may be shown: a password in the URL may not.
+impl fmt::Debug for Connect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connect")
+            .field("url", &without_userinfo(&self.url))
+            .field("headers", &self.headers)
+            .field("offer", &self.offer)
+            .field("limits", &self.limits)
+            .field("dial", &self.dial)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A URL with `…` in place of what may be a user name and a password.
+fn without_userinfo(url: &str) -> String {
+    let (scheme, rest) = url.split_at(url.find("://").map_or(0, |colon| colon + 3));
+    let authority = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
+    match authority.rfind('@') {
+        Some(at) => format!("{scheme}…{}", &rest[at..]),
+        None => url.to_owned(),
     }
 }

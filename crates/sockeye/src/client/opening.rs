@@ -1,29 +1,58 @@
 //! One attempt to open a WebSocket, step by step.
 
-use bytes::Bytes;
-use http_body_util::Empty;
 use sockeye_proto::Role;
-use sockeye_proto::handshake::Key;
-use sockeye_proto::handshake::client::{Target, request, verify};
-use tokio::net::TcpStream;
+use sockeye_proto::handshake::client::Target;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::Connect;
-use super::http1::{exchange, http_error};
+use super::http1::Handshake;
 use crate::error::Error;
 #[cfg(not(feature = "tls"))]
 use crate::error::TlsError;
-use crate::random;
-use crate::server::upgraded_transport;
 #[cfg(feature = "tls")]
 use crate::tls;
+use crate::transport::Transport;
 use crate::websocket::WebSocket;
 
 impl Connect {
-    pub(super) async fn open(self) -> Result<WebSocket, Error> {
-        if let Some(error) = self.invalid_header {
+    /// Finds the server, and asks it.
+    pub(super) async fn open(mut self) -> Result<WebSocket, Error> {
+        let target = self.target()?;
+        let dial = core::mem::take(&mut self.dial);
+        self.attempt(&target, async || dial.dial(&target).await).await
+    }
+
+    /// Asks over a stream that somebody else has opened.
+    pub(super) async fn open_over<S>(self, stream: S) -> Result<WebSocket, Error>
+    where
+        S: AsyncRead + AsyncWrite + Send + 'static,
+    {
+        let target = Target::parse(&self.url)?;
+        let stream = Transport::Other(Box::pin(stream));
+        self.attempt(&target, async || Ok(stream)).await
+    }
+
+    /// Where the URL leads.
+    fn target(&mut self) -> Result<Target, Error> {
+        #[cfg(unix)]
+        if let Some(split) = super::unix::split(&self.url) {
+            let (path, target) = split?;
+            self.dial.unix = Some(path.into());
+            return Ok(target);
+        }
+        Ok(Target::parse(&self.url)?)
+    }
+
+    async fn attempt(
+        self,
+        target: &Target,
+        dial: impl AsyncFnOnce() -> Result<Transport, Error>,
+    ) -> Result<WebSocket, Error> {
+        // 1. What cannot be asked is found out before anything is sent.
+        if let Some(error) = self.invalid {
             return Err(error.into());
         }
-        let target = Target::parse(&self.url)?;
+        let handshake = Handshake::new(target, &self.offer, self.headers)?;
         #[cfg(not(feature = "tls"))]
         if target.secure {
             return Err(TlsError::without_feature(&target.host).into());
@@ -33,23 +62,24 @@ impl Connect {
             true => Some(tls::Client::new(&target.host, self.tls).await?),
             false => None,
         };
-        let key = Key::new(random::bytes());
-        let request = request(&target, &key, &self.offer, self.headers)?.map(|()| Empty::<Bytes>::new());
 
-        let stream = TcpStream::connect((target.host.as_str(), target.port)).await?;
-        stream.set_nodelay(true)?;
+        // 2. A stream to the server, and TLS on it.
+        let stream = dial().await?;
         #[cfg(feature = "tls")]
-        let response = match client {
-            Some(client) => exchange(client.connect(stream).await?, request, &self.limits)
-                .await
-                .map_err(|error| client.http_error(&error).unwrap_or_else(|| http_error(error)))?,
-            None => exchange(stream, request, &self.limits).await.map_err(http_error)?,
+        let stream = match &client {
+            Some(client) => client.connect(stream).await?,
+            None => stream,
         };
-        #[cfg(not(feature = "tls"))]
-        let response = exchange(stream, request, &self.limits).await.map_err(http_error)?;
-        let agreed = verify(&response, &key, &self.offer)?;
-        let transport = upgraded_transport(hyper::upgrade::on(response).await.map_err(http_error)?);
+
+        // 3. The question and the answer.
+        let shaken = handshake.shake(stream, &self.limits).await;
+        #[cfg(feature = "tls")]
+        let shaken = shaken.map_err(|error| match &client {
+            Some(client) => client.judge(error),
+            None => error,
+        });
+        let (stream, early, agreed) = shaken?;
         let compression = self.offer.compression_offered();
-        Ok(WebSocket::opened(transport, Role::Client, self.limits.into(), self.budget, compression, agreed))
+        Ok(WebSocket::opened((stream, early), Role::Client, self.limits.into(), self.budget, compression, agreed))
     }
 }

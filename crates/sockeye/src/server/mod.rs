@@ -6,5 +6,4 @@ mod upgrade;
 
 pub use drive::HandlerResult;
 pub use serve::{Serve, serve};
-pub(crate) use upgrade::upgraded_transport;
 pub use upgrade::{Upgrade, Upgrader, upgrade};
