@@ -64,7 +64,7 @@ impl TlsError {
     pub(crate) fn without_feature(host: &str) -> Self {
         Self(Box::new(Particulars {
             host: host.to_owned(),
-            why: Cow::Borrowed("this program is built without the feature `tls` of sockeye"),
+            why: Cow::Borrowed("this program is built without the feature `ring` or `aws-lc` of sockeye"),
             source: None,
         }))
     }

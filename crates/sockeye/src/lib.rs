@@ -38,7 +38,7 @@
 //! | [`WebSocket`]: one type for client and server | `websocket.rs`, driven by `stream.rs`, the only file that touches socket I/O |
 //! | [`connect`] | `client/` |
 //! | [`serve`], [`upgrade`] | `server/` |
-//! | TLS: `wss:` URLs, and [`Serve`] with a certificate | `tls.rs`, over rustls; the feature `tls`, on by default |
+//! | TLS: `wss:` URLs, and [`Serve`] with a certificate | `tls.rs`, over rustls; the feature `ring`, on by default, or `aws-lc` |
 //!
 //! **Limits** are on by default: see [`Limits`]. **Cancel safety** is said for each method, and tested.
 #![warn(missing_docs, clippy::std_instead_of_core, clippy::unwrap_used)]

@@ -10,7 +10,11 @@ use bytes::Bytes;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
-use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::crypto::CryptoProvider;
+#[cfg(feature = "aws-lc")]
+use tokio_rustls::rustls::crypto::aws_lc_rs as built_in;
+#[cfg(all(feature = "ring", not(feature = "aws-lc")))]
+use tokio_rustls::rustls::crypto::ring as built_in;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::{
     self, AlertDescription, CertificateError, ClientConfig, InvalidMessage, RootCertStore, ServerConfig,
@@ -121,12 +125,24 @@ async fn system(host: &str) -> Result<Arc<ClientConfig>, Error> {
         .into());
     }
     // The provider is named: which one is the default is ambiguous once another crate of the program turns on a second.
-    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+    let Some(provider) = provider() else {
+        let why = "this program has no cryptography for it";
+        return Err(TlsError::new(host, why, "the features `ring` and `aws-lc` of sockeye have one each").into());
+    };
+    let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .expect("ring has cipher suites for TLS 1.2 and 1.3")
+        .map_err(|error| TlsError::new(host, "the program's cryptography is not enough for it", error))?
         .with_root_certificates(roots)
         .with_no_client_auth();
     Ok(Arc::clone(SYSTEM.get_or_init(|| client_config(Arc::new(config)))))
+}
+
+/// The cryptography of what is configured here: what the program has chosen for itself, else what it was built with.
+fn provider() -> Option<Arc<CryptoProvider>> {
+    let chosen = CryptoProvider::get_default().cloned();
+    #[cfg(any(feature = "aws-lc", feature = "ring"))]
+    let chosen = chosen.or_else(|| Some(Arc::new(built_in::default_provider())));
+    chosen
 }
 
 /// Takes a TLS stream back from hyper as the type it is, rather than in another box around hyper's.

@@ -152,7 +152,7 @@ async fn what_cannot_be_sent_is_refused_before_anything_is() {
 async fn without_tls_a_wss_url_is_refused_and_the_feature_named() {
     let error = sockeye::connect("wss://example.com/").await.unwrap_err();
     assert!(matches!(error, Error::Tls(_)), "{error:?}");
-    let said = "no TLS with example.com: this program is built without the feature `tls` of sockeye";
+    let said = "no TLS with example.com: this program is built without the feature `ring` or `aws-lc` of sockeye";
     assert_eq!(error.to_string(), said);
 }
 
