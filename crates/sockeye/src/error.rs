@@ -1,5 +1,7 @@
 //! What can go wrong with a connection, and whose fault it is: the network's, the peer's, or the caller's.
 
+mod proxy;
+
 use core::fmt;
 use std::borrow::Cow;
 use std::io;
@@ -10,6 +12,8 @@ use sockeye_proto::close::InvalidCloseReason;
 use sockeye_proto::connection::CannotSend;
 use sockeye_proto::handshake::HandshakeError;
 use sockeye_proto::{CloseCode, Error as ProtocolError};
+
+pub use proxy::ProxyError;
 
 /// An error of a [`WebSocket`](crate::WebSocket), or of opening one.
 #[derive(Debug)]
@@ -28,6 +32,8 @@ pub enum Error {
     Refused(Box<Response<Bytes>>),
     /// A `wss:` URL, and no TLS with the server: whose fault that is, its text says. Close code 1015 stands for that.
     Tls(TlsError),
+    /// There is no way to the server through the proxy.
+    Proxy(ProxyError),
     /// What came instead of an HTTP response could not be read as one.
     Http(Box<dyn core::error::Error + Send + Sync>),
     /// A deadline passed.
@@ -130,6 +136,7 @@ impl Error {
             Self::Io(_) | Self::Aborted => ErrorKind::Network,
             Self::Timeout(_) => ErrorKind::Timeout,
             Self::Protocol(_) | Self::Refused(_) | Self::Http(_) | Self::Tls(_) => ErrorKind::Peer,
+            Self::Proxy(error) => error.kind(),
             Self::Closed => ErrorKind::Closed,
             Self::Handshake(
                 Url(_) | InvalidSubprotocol(_) | InvalidHeader | ReservedHeader(_) | RepeatedHeader(_) | Credentials(_),
@@ -188,6 +195,7 @@ impl fmt::Display for Error {
                 reason(answer.body()).map_or(Ok(()), |reason| write!(f, ": {reason}"))
             }
             Self::Tls(error) => error.fmt(f),
+            Self::Proxy(error) => error.fmt(f),
             Self::InvalidClose(error) => error.fmt(f),
             Self::Http(_) => f.write_str("the server's answer could not be read as HTTP"),
             Self::Timeout(Phase::Opening) => f.write_str("opening the connection took too long"),
@@ -206,6 +214,7 @@ impl core::error::Error for Error {
             Self::Io(error) => Some(error),
             Self::Http(error) => Some(&**error),
             Self::Tls(error) => error.source(),
+            Self::Proxy(error) => error.source(),
             _ => None,
         }
     }
@@ -241,6 +250,12 @@ impl From<HandshakeError> for Error {
 impl From<TlsError> for Error {
     fn from(error: TlsError) -> Self {
         Self::Tls(error)
+    }
+}
+
+impl From<ProxyError> for Error {
+    fn from(error: ProxyError) -> Self {
+        Self::Proxy(error)
     }
 }
 

@@ -75,7 +75,7 @@ pub use budget::Budget;
 pub use client::{Connect, connect};
 pub use closed::{Closed, ClosedBy};
 pub use driven::drive;
-pub use error::{Error, ErrorKind, Phase, TlsError};
+pub use error::{Error, ErrorKind, Phase, ProxyError, TlsError};
 pub use halves::{Incoming, Outgoing};
 pub use receiver::Receiver;
 pub use recv_stream::RecvStream;

@@ -21,6 +21,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::rustls::ClientConfig;
 
 use super::dial::{Dial, Resolver};
+#[cfg(feature = "proxy")]
+use super::proxy::Proxies;
 use crate::budget::Budget;
 use crate::error::{Error, Phase};
 #[cfg(feature = "tls")]
@@ -39,8 +41,6 @@ pub struct Connect {
     pub(super) limits: Limits,
     pub(super) budget: Option<Budget>,
     pub(super) dial: Dial,
-    #[cfg(feature = "tls")]
-    pub(super) tls: Option<Arc<ClientConfig>>,
 }
 
 impl Connect {
@@ -53,8 +53,6 @@ impl Connect {
             limits: Limits::default(),
             budget: None,
             dial: Dial::default(),
-            #[cfg(feature = "tls")]
-            tls: None,
         }
     }
 
@@ -175,8 +173,9 @@ impl Connect {
     /// # Ok(()) }
     /// ```
     #[cfg(feature = "tls")]
-    pub fn tls(self, config: Arc<ClientConfig>) -> Self {
-        Self { tls: Some(tls::client_config(config)), ..self }
+    pub fn tls(mut self, config: Arc<ClientConfig>) -> Self {
+        self.dial.tls = Some(tls::client_config(config));
+        self
     }
 
     /// Looks the host up in another way than the system's: a function of its name and port that gives its addresses, those to
@@ -218,8 +217,34 @@ impl Connect {
         self
     }
 
-    /// How long there may be no connection with the server: looking up its addresses and connecting with one of them,
-    /// before TLS and the handshake. Within [`timeout`](Self::timeout), which holds for all of it; no other bound unless set.
+    /// Connects through a proxy, whatever the environment says: `http://` and `https://` ask it by CONNECT, `socks5://` by
+    /// SOCKS 5, `socks4://` by SOCKS 4a. A user name and password for it go into its URL, and never to the server. It is the
+    /// proxy who looks up the server's name.
+    ///
+    /// Without this the environment says which, as for other programs: `https_proxy` for `wss:`, `http_proxy` for `ws:`,
+    /// `all_proxy` for both, and `no_proxy` for whom not, each in lower or upper case. `HTTP_PROXY` does not count in a CGI
+    /// program (where `REQUEST_METHOD` is set), and no proxy of the environment's is asked for `localhost` and its addresses.
+    ///
+    /// ```no_run
+    /// # async fn run() -> Result<(), sockeye::Error> {
+    /// let mut ws = sockeye::connect("wss://example.com/").proxy("socks5://user:password@127.0.0.1:1080").await?;
+    /// # Ok(()) }
+    /// ```
+    #[cfg(feature = "proxy")]
+    pub fn proxy(mut self, url: impl Into<String>) -> Self {
+        self.dial.proxies = Proxies::One(url.into());
+        self
+    }
+
+    /// Connects with the server itself, whatever proxy the environment names.
+    #[cfg(feature = "proxy")]
+    pub fn no_proxy(mut self) -> Self {
+        self.dial.proxies = Proxies::None;
+        self
+    }
+
+    /// How long there may be no connection with the server: looking up its addresses and connecting with one of them, or
+    /// having a proxy do so, before TLS and the handshake. Within [`timeout`](Self::timeout), which holds for all of it; no other bound unless set.
     pub fn connect_timeout(mut self, time: Duration) -> Self {
         self.dial.time = Some(time);
         self
@@ -284,7 +309,7 @@ impl fmt::Debug for Connect {
 }
 
 /// A URL with `…` in place of what may be a user name and a password.
-fn without_userinfo(url: &str) -> String {
+pub(super) fn without_userinfo(url: &str) -> String {
     let (scheme, rest) = url.split_at(url.find("://").map_or(0, |colon| colon + 3));
     let authority = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
     match authority.rfind('@') {

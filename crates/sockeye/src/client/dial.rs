@@ -1,4 +1,4 @@
-//! From a host to a stream of bytes with it: name resolution, TCP, Unix sockets.
+//! From a host to a stream of bytes with it: name resolution, TCP, Unix sockets, proxies.
 
 use core::fmt;
 use core::future::Future;
@@ -10,44 +10,83 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use sockeye_proto::Limits;
 use sockeye_proto::handshake::client::Target;
 use tokio::net::{TcpSocket, TcpStream, lookup_host};
+#[cfg(feature = "tls")]
+use tokio_rustls::rustls::ClientConfig;
 
 use super::addresses::first_to_connect;
+#[cfg(feature = "proxy")]
+use super::proxy::{Proxies, Proxy};
 use crate::error::{Error, Phase};
+#[cfg(all(feature = "proxy", feature = "tls"))]
+use crate::tls;
 use crate::transport::Transport;
 
 /// How a server is reached.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(super) struct Dial {
     pub(super) resolver: Option<Resolver>,
     /// The address of ours to connect from.
     pub(super) local: Option<IpAddr>,
     #[cfg(unix)]
     pub(super) unix: Option<PathBuf>,
+    #[cfg(feature = "proxy")]
+    pub(super) proxies: Proxies,
+    #[cfg(feature = "tls")]
+    pub(super) tls: Option<Arc<ClientConfig>>,
     /// How long it may take.
     pub(super) time: Option<Duration>,
 }
 
 impl Dial {
     /// A stream to the server, over whatever lies between.
-    pub(super) async fn dial(&self, target: &Target) -> Result<Transport, Error> {
+    pub(super) async fn dial(&self, target: &Target, limits: &Limits) -> Result<Transport, Error> {
         match self.time {
             Some(time) => {
-                let dialed = tokio::time::timeout(time, self.reach(target)).await;
+                let dialed = tokio::time::timeout(time, self.reach(target, limits)).await;
                 dialed.unwrap_or(Err(Error::Timeout(Phase::Connecting)))
             }
-            None => self.reach(target).await,
+            None => self.reach(target, limits).await,
         }
     }
 
-    async fn reach(&self, target: &Target) -> Result<Transport, Error> {
+    #[cfg_attr(not(feature = "proxy"), expect(unused_variables, reason = "the limits are for the answer of a proxy"))]
+    async fn reach(&self, target: &Target, limits: &Limits) -> Result<Transport, Error> {
         #[cfg(unix)]
         if let Some(path) = &self.unix {
             let stream = tokio::net::UnixStream::connect(path).await?;
             return Ok(Transport::Other(Box::pin(stream)));
         }
+        #[cfg(feature = "proxy")]
+        if let Some(proxy) = self.proxies.towards(target)? {
+            return self.through(&proxy, target, limits).await;
+        }
         Ok(Transport::Tcp(self.tcp(&target.host, target.port).await?))
+    }
+
+    /// A stream to the server through a proxy, which looks up its name.
+    #[cfg(feature = "proxy")]
+    async fn through(&self, proxy: &Proxy, target: &Target, limits: &Limits) -> Result<Transport, Error> {
+        let (host, port) = proxy.address();
+        #[cfg(feature = "tls")]
+        let tls = match proxy.is_secure() {
+            true => Some(tls::Client::new(host, self.tls.clone()).await?),
+            false => None,
+        };
+        #[cfg(not(feature = "tls"))]
+        if proxy.is_secure() {
+            return Err(crate::error::TlsError::without_feature(host).into());
+        }
+        let stream = self.tcp(host, port).await.map_err(|error| proxy.unreachable(error))?;
+        let stream = Transport::Tcp(stream);
+        #[cfg(feature = "tls")]
+        let stream = match tls {
+            Some(tls) => tls.connect(stream).await?,
+            None => stream,
+        };
+        Ok(proxy.tunnel(stream, target, limits).await?)
     }
 
     /// A TCP connection with a host.
@@ -72,6 +111,19 @@ impl Dial {
             (Some(Resolver(resolve)), _) => resolve(host.to_owned(), port).await,
             (None, _) => Ok(lookup_host((host, port)).await?.collect()),
         }
+    }
+}
+
+/// All but the configuration of TLS, which is long.
+impl fmt::Debug for Dial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Dial");
+        shown.field("resolver", &self.resolver).field("local", &self.local).field("time", &self.time);
+        #[cfg(unix)]
+        shown.field("unix", &self.unix);
+        #[cfg(feature = "proxy")]
+        shown.field("proxies", &self.proxies);
+        shown.finish_non_exhaustive()
     }
 }
 

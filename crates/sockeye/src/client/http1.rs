@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
 use http_body_util::Empty;
 use hyper::body::Incoming;
+use hyper::client::conn::http1::Builder;
 use hyper_util::rt::TokioIo;
 use sockeye_proto::Limits;
 use sockeye_proto::handshake::client::{Offer, Target, request, verify};
@@ -45,18 +46,20 @@ impl<'a> Handshake<'a> {
 
 /// Sends a request without a body, and waits for the response.
 async fn exchange(stream: Transport, request: Request<()>, limits: &Limits) -> hyper::Result<Response<Incoming>> {
-    let (mut http, connection) = hyper::client::conn::http1::Builder::new()
-        .max_buf_size(limits.max_head().max(SMALLEST_HEAD))
-        .max_headers(limits.max_fields())
-        .handshake(TokioIo::new(stream))
-        .await?;
+    let (mut http, connection) = client(limits).handshake(TokioIo::new(stream)).await?;
     // Ends by itself: with the upgrade, or when `http` and the response are dropped.
     tokio::spawn(connection.with_upgrades());
     http.send_request(request.map(|()| Empty::<Bytes>::new())).await
 }
 
-/// hyper reads at least so much, and panics when told to read less.
-const SMALLEST_HEAD: usize = 8 << 10;
+/// hyper, with a bound on what it reads of a response's head.
+pub(super) fn client(limits: &Limits) -> Builder {
+    /// It reads at least so much, and panics when told to read less.
+    const LEAST: usize = 8 << 10;
+    let mut client = Builder::new();
+    client.max_buf_size(limits.max_head().max(LEAST)).max_headers(limits.max_fields());
+    client
+}
 
 /// Takes the stream back from hyper, with the bytes it had already read.
 async fn take_back(response: Response<Incoming>) -> Result<(Transport, Bytes), Error> {

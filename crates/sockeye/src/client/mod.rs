@@ -6,6 +6,8 @@ mod opening;
 mod unix;
 mod dial;
 mod addresses;
+#[cfg(feature = "proxy")]
+mod proxy;
 mod http1;
 mod refused;
 

@@ -18,8 +18,8 @@ impl Connect {
     /// Finds the server, and asks it.
     pub(super) async fn open(mut self) -> Result<WebSocket, Error> {
         let target = self.target()?;
-        let dial = core::mem::take(&mut self.dial);
-        self.attempt(&target, async || dial.dial(&target).await).await
+        let (dial, limits) = (self.dial.clone(), self.limits);
+        self.attempt(&target, async || dial.dial(&target, &limits).await).await
     }
 
     /// Asks over a stream that somebody else has opened.
@@ -59,7 +59,7 @@ impl Connect {
         }
         #[cfg(feature = "tls")]
         let client = match target.secure {
-            true => Some(tls::Client::new(&target.host, self.tls).await?),
+            true => Some(tls::Client::new(&target.host, self.dial.tls).await?),
             false => None,
         };
 
