@@ -8,9 +8,11 @@ use std::io;
 
 use bytes::Bytes;
 use http::Response;
+use http::header::LOCATION;
 use sockeye_proto::close::InvalidCloseReason;
 use sockeye_proto::connection::CannotSend;
 use sockeye_proto::handshake::HandshakeError;
+use sockeye_proto::handshake::client::is_redirection;
 use sockeye_proto::{CloseCode, Error as ProtocolError};
 
 pub use proxy::ProxyError;
@@ -192,6 +194,10 @@ impl fmt::Display for Error {
             Self::Handshake(error) => error.fmt(f),
             Self::Refused(answer) => {
                 HandshakeError::Status(answer.status()).fmt(f)?;
+                let elsewhere = answer.headers().get(LOCATION).filter(|_| is_redirection(answer.status()));
+                if let Some(shown) = elsewhere.and_then(|location| shown(location.as_bytes())) {
+                    return write!(f, ", and points to {shown}");
+                }
                 reason(answer.body()).map_or(Ok(()), |reason| write!(f, ": {reason}"))
             }
             Self::Tls(error) => error.fmt(f),
@@ -271,18 +277,23 @@ impl From<CannotSend> for Error {
     }
 }
 
-/// The first line of an answer's body if that is a text for people, and not a page; as it may stand in a log.
+/// What an answer's body says, if that is for people and not a page.
 fn reason(body: &[u8]) -> Option<String> {
+    if body.starts_with(b"<") { None } else { shown(body) }
+}
+
+/// The first line of a text of the peer's, as it may stand in a log.
+fn shown(text: &[u8]) -> Option<String> {
     /// Of a longer line only the beginning says what is wrong.
     const SHOWN: usize = 120;
-    let body = &body[..body.len().min(4 * SHOWN)];
-    let text = match core::str::from_utf8(body) {
+    let text = &text[..text.len().min(4 * SHOWN)];
+    let text = match core::str::from_utf8(text) {
         Ok(text) => text,
         // It is cut within a character.
-        Err(error) if error.error_len().is_none() => core::str::from_utf8(&body[..error.valid_up_to()]).ok()?,
+        Err(error) if error.error_len().is_none() => core::str::from_utf8(&text[..error.valid_up_to()]).ok()?,
         Err(_) => return None,
     };
-    let line = text.lines().next().filter(|line| !line.is_empty() && !line.starts_with('<'))?;
+    let line = text.lines().next().filter(|line| !line.is_empty())?;
     let harmless = |c: char| matches!(c, '"' | '\'' | '\\') || c.escape_debug().len() == 1;
     Some(line.chars().take(SHOWN).map(|c| if harmless(c) { c } else { char::REPLACEMENT_CHARACTER }).collect())
 }

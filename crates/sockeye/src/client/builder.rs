@@ -41,6 +41,8 @@ pub struct Connect {
     pub(super) limits: Limits,
     pub(super) budget: Option<Budget>,
     pub(super) dial: Dial,
+    /// How many redirections are followed.
+    pub(super) redirects: usize,
 }
 
 impl Connect {
@@ -53,6 +55,7 @@ impl Connect {
             limits: Limits::default(),
             budget: None,
             dial: Dial::default(),
+            redirects: 0,
         }
     }
 
@@ -217,6 +220,16 @@ impl Connect {
         self
     }
 
+    /// Follows so many redirections (301, 302, 303, 307 and 308) at most. None unless set, as browsers have it: a server that
+    /// can send a program elsewhere can send it to what only that program can reach. The answer is an
+    /// [`Error::Refused`] then, and its Location says where.
+    ///
+    /// `http:` and `https:` in a Location stand for `ws:` and `wss:`. None leads from `wss:` to `ws:`. To another origin go
+    /// neither credentials nor cookies; other headers, and subprotocols, do: do not put a secret in there.
+    pub fn redirects(self, most: usize) -> Self {
+        Self { redirects: most, ..self }
+    }
+
     /// Connects through a proxy, whatever the environment says: `http://` and `https://` ask it by CONNECT, `socks5://` by
     /// SOCKS 5, `socks4://` by SOCKS 4a. A user name and password for it go into its URL, and never to the server. It is the
     /// proxy who looks up the server's name.
@@ -293,7 +306,7 @@ async fn in_time(time: Duration, opening: impl Future<Output = Result<WebSocket,
 }
 
 /// Headers that say who is asking.
-const CREDENTIALS: [HeaderName; 3] = [header::AUTHORIZATION, header::COOKIE, header::PROXY_AUTHORIZATION];
+pub(super) const CREDENTIALS: [HeaderName; 3] = [header::AUTHORIZATION, header::COOKIE, header::PROXY_AUTHORIZATION];
 
 /// What may be shown: a password in the URL may not.
 impl fmt::Debug for Connect {

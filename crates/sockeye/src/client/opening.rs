@@ -1,10 +1,12 @@
 //! One attempt to open a WebSocket, step by step.
 
+use http::{HeaderMap, header};
 use sockeye_proto::Role;
-use sockeye_proto::handshake::client::Target;
+use sockeye_proto::handshake::HandshakeError;
+use sockeye_proto::handshake::client::{Target, is_redirection};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::Connect;
+use super::builder::{CREDENTIALS, Connect};
 use super::http1::Handshake;
 use crate::error::Error;
 #[cfg(not(feature = "tls"))]
@@ -15,11 +17,18 @@ use crate::transport::Transport;
 use crate::websocket::WebSocket;
 
 impl Connect {
-    /// Finds the server, and asks it.
+    /// Finds the server and asks it, and whom it sends us to, as far as that is wanted.
     pub(super) async fn open(mut self) -> Result<WebSocket, Error> {
-        let target = self.target()?;
-        let (dial, limits) = (self.dial.clone(), self.limits);
-        self.attempt(&target, async || dial.dial(&target, &limits).await).await
+        let mut target = self.target()?;
+        for _ in 0..self.redirects {
+            match self.ask(&target).await {
+                Err(Error::Refused(answer)) if is_redirection(answer.status()) => {
+                    target = self.follow(&target, answer.headers())?;
+                }
+                opened => return opened,
+            }
+        }
+        self.ask(&target).await
     }
 
     /// Asks over a stream that somebody else has opened.
@@ -43,23 +52,44 @@ impl Connect {
         Ok(Target::parse(&self.url)?)
     }
 
+    /// Where the server sends us. Who we are is a matter between us and the origin that it was said to.
+    fn follow(&mut self, from: &Target, headers: &HeaderMap) -> Result<Target, Error> {
+        let mut to = from.redirected(headers)?;
+        if to.is_same_origin(from) {
+            to.authorization.clone_from(&from.authorization);
+            return Ok(to);
+        }
+        #[cfg(unix)]
+        if self.dial.unix.is_some() {
+            return Err(HandshakeError::Redirect("it leads away from the Unix socket").into());
+        }
+        for name in CREDENTIALS.iter().chain([&header::HOST]) {
+            self.headers.remove(name);
+        }
+        Ok(to)
+    }
+
+    async fn ask(&self, target: &Target) -> Result<WebSocket, Error> {
+        self.attempt(target, async || self.dial.dial(target, &self.limits).await).await
+    }
+
     async fn attempt(
-        self,
+        &self,
         target: &Target,
         dial: impl AsyncFnOnce() -> Result<Transport, Error>,
     ) -> Result<WebSocket, Error> {
         // 1. What cannot be asked is found out before anything is sent.
-        if let Some(error) = self.invalid {
-            return Err(error.into());
+        if let Some(error) = &self.invalid {
+            return Err(error.clone().into());
         }
-        let handshake = Handshake::new(target, &self.offer, self.headers)?;
+        let handshake = Handshake::new(target, &self.offer, self.headers.clone())?;
         #[cfg(not(feature = "tls"))]
         if target.secure {
             return Err(TlsError::without_feature(&target.host).into());
         }
         #[cfg(feature = "tls")]
         let client = match target.secure {
-            true => Some(tls::Client::new(&target.host, self.dial.tls).await?),
+            true => Some(tls::Client::new(&target.host, self.dial.tls.clone()).await?),
             false => None,
         };
 
@@ -79,7 +109,7 @@ impl Connect {
             None => error,
         });
         let (stream, early, agreed) = shaken?;
-        let compression = self.offer.compression_offered();
-        Ok(WebSocket::opened((stream, early), Role::Client, self.limits.into(), self.budget, compression, agreed))
+        let (compression, budget) = (self.offer.compression_offered(), self.budget.clone());
+        Ok(WebSocket::opened((stream, early), Role::Client, self.limits.into(), budget, compression, agreed))
     }
 }
