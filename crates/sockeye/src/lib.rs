@@ -84,7 +84,7 @@ pub use sender::{Sender, TrySendError};
 pub use server::{HandlerResult, Serve, Upgrade, Upgrader, serve, upgrade};
 pub use sockeye_proto::connection::Prepared;
 pub use sockeye_proto::deflate::Compression;
-pub use sockeye_proto::handshake::{HandshakeError, OriginPolicy, Refusal};
+pub use sockeye_proto::handshake::{Agreed, HandshakeError, OriginPolicy, Refusal};
 pub use sockeye_proto::{
     CloseCode, CloseReason, Error as ProtocolError, LimitExceeded, Limits, Message, MessageKind, MessageRef, Role,
     Text, Violation,
@@ -92,7 +92,7 @@ pub use sockeye_proto::{
 #[cfg(feature = "tls")]
 #[doc(no_inline)]
 pub use tokio_rustls::rustls;
-pub use websocket::WebSocket;
+pub use websocket::{WebSocket, WebSocketBuilder};
 
 /// The examples of the README are compiled with the documentation's.
 #[cfg(doctest)]

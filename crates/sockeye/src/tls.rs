@@ -70,7 +70,7 @@ impl Client {
         let stream = self.connector.connect(self.name.clone(), stream).await.map_err(|error| self.error(error))?;
         match stream.get_ref().1.alpn_protocol() {
             // A server without ALPN chooses nothing, and speaks HTTP/1.1.
-            None | Some(HTTP_1_1) => Ok(Transport::Other(Box::pin(stream))),
+            None | Some(HTTP_1_1) => Ok(Transport::of(stream)),
             Some(chosen) => {
                 let chosen = format!("it chose {} by ALPN", String::from_utf8_lossy(chosen).escape_debug());
                 Err(TlsError::new(&self.host, "the server will not speak HTTP/1.1", chosen).into())
@@ -149,7 +149,7 @@ fn provider() -> Option<Arc<CryptoProvider>> {
 pub(crate) fn take_back(upgraded: Upgraded) -> Result<(Transport, Bytes), Upgraded> {
     fn take<S: Duplex + Unpin + 'static>(upgraded: Upgraded) -> Result<(Transport, Bytes), Upgraded> {
         let parts = upgraded.downcast::<TokioIo<S>>()?;
-        Ok((Transport::other(parts.io.into_inner()), parts.read_buf))
+        Ok((Transport::of(parts.io.into_inner()), parts.read_buf))
     }
     take::<server::TlsStream<TcpStream>>(upgraded).or_else(take::<tokio_rustls::TlsStream<TcpStream>>)
 }

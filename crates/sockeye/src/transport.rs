@@ -1,5 +1,6 @@
 //! What carries a connection's bytes. One type, so that [`WebSocket`](crate::WebSocket) is one type.
 
+use core::any::Any;
 use core::pin::Pin;
 use core::task::{Context, Poll};
 use std::io::{self, IoSlice};
@@ -28,8 +29,16 @@ pub(crate) struct Layered {
 }
 
 impl Transport {
-    pub(crate) fn other(stream: impl AsyncRead + AsyncWrite + Send + 'static) -> Self {
-        Self::Other(Layered { stream: Box::pin(stream), unflushed: None })
+    /// Whatever stream it is, as what it is.
+    pub(crate) fn of(stream: impl AsyncRead + AsyncWrite + Send + 'static) -> Self {
+        let mut stream = Some(stream);
+        match (&mut stream as &mut dyn Any).downcast_mut().and_then(Option::take) {
+            Some(tcp) => Self::Tcp(tcp),
+            None => {
+                let stream = Box::pin(stream.expect("it is no TCP stream, and was not taken"));
+                Self::Other(Layered { stream, unflushed: None })
+            }
+        }
     }
 
     /// The position up to which all is with the system's network stack, if some of what was written may not be.

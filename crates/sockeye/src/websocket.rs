@@ -1,5 +1,7 @@
 //! The WebSocket people hold: both halves of a connection in one value.
 
+mod builder;
+
 use core::fmt;
 use core::future::Future;
 use core::time::Duration;
@@ -24,6 +26,7 @@ use crate::sender::{Sender, TrySendError};
 use crate::shared::{Handle, Shared};
 use crate::stream::Reading;
 use crate::transport::Transport;
+pub use builder::WebSocketBuilder;
 
 /// A WebSocket connection, client's or server's end, over whatever transport.
 ///
@@ -44,7 +47,8 @@ pub struct WebSocket {
 }
 
 impl WebSocket {
-    /// A WebSocket over a stream on which the opening handshake is done.
+    /// A WebSocket over a stream on which the opening handshake is done; [`builder`](Self::builder) is the longer form, for
+    /// what that has agreed on.
     ///
     /// ```
     /// use sockeye::{Limits, Message, Role, WebSocket};
@@ -58,7 +62,12 @@ impl WebSocket {
     /// # Ok(()) }
     /// ```
     pub fn from_stream(stream: impl AsyncRead + AsyncWrite + Send + 'static, role: Role, limits: Limits) -> Self {
-        Self::new(Transport::other(stream), connection(role, limits.into()), &[], None, None)
+        Self::builder(role).limits(limits).over(stream)
+    }
+
+    /// A WebSocket over a stream on which the opening handshake is done, with all that this may have agreed on.
+    pub fn builder(role: Role) -> WebSocketBuilder {
+        WebSocketBuilder::new(role)
     }
 
     /// A WebSocket as its opening handshake has agreed. `early` are bytes that whoever did it has read beyond its end.
@@ -70,21 +79,14 @@ impl WebSocket {
         compression: &Compression,
         agreed: Agreed,
     ) -> Self {
-        let mut connection = connection(role, limits);
+        let mut connection = match role {
+            Role::Client => Connection::client(limits, random::masking_key),
+            Role::Server => Connection::server(limits),
+        };
         if let Some(params) = agreed.compression {
             connection = connection.with_compression(compression, params);
         }
-        Self::new(transport, connection, &early, budget, agreed.subprotocol)
-    }
-
-    fn new(
-        transport: Transport,
-        connection: Connection,
-        early: &[u8],
-        budget: Option<Budget>,
-        subprotocol: Option<String>,
-    ) -> Self {
-        let handle = Handle::new(Shared::new(transport, connection, early, budget, subprotocol));
+        let handle = Handle::new(Shared::new(transport, connection, &early, budget, agreed.subprotocol));
         Self { sender: Sender::new(handle.clone()), receiver: Receiver { handle } }
     }
 
@@ -337,13 +339,6 @@ impl<'a> Discards<'a> {
 impl Drop for Discards<'_> {
     fn drop(&mut self) {
         self.0.handle.turn().read_again();
-    }
-}
-
-fn connection(role: Role, limits: Arc<Limits>) -> Connection {
-    match role {
-        Role::Client => Connection::client(limits, random::masking_key),
-        Role::Server => Connection::server(limits),
     }
 }
 

@@ -57,7 +57,7 @@ impl Dial {
         #[cfg(unix)]
         if let Some(path) = &self.unix {
             let stream = tokio::net::UnixStream::connect(path).await?;
-            return Ok(Transport::Other(Box::pin(stream)));
+            return Ok(Transport::of(stream));
         }
         #[cfg(feature = "proxy")]
         if let Some(proxy) = self.proxies.towards(target)? {

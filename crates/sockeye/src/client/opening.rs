@@ -37,7 +37,7 @@ impl Connect {
         S: AsyncRead + AsyncWrite + Send + 'static,
     {
         let target = Target::parse(&self.url)?;
-        let stream = Transport::Other(Box::pin(stream));
+        let stream = Transport::of(stream);
         self.attempt(&target, async || Ok(stream)).await
     }
 

@@ -161,7 +161,7 @@ impl Proxy {
         }
         // Not taken apart: what hyper has read behind the answer is the server's, and comes first.
         let upgraded = hyper::upgrade::on(response).await.map_err(failed)?;
-        Ok(Transport::Other(Box::pin(TokioIo::new(upgraded))))
+        Ok(Transport::of(TokioIo::new(upgraded)))
     }
 
     /// Asks by SOCKS (RFC 1928, RFC 1929), or by its version 4a. It is the proxy who looks up the server's name.

@@ -172,5 +172,5 @@ pub(crate) fn upgraded_transport(upgraded: Upgraded) -> (Transport, Bytes) {
         Ok(taken) => return taken,
         Err(upgraded) => upgraded,
     };
-    (Transport::other(TokioIo::new(upgraded)), Bytes::new())
+    (Transport::of(TokioIo::new(upgraded)), Bytes::new())
 }
