@@ -73,6 +73,8 @@ mod server;
 
 pub use budget::Budget;
 pub use client::{Connect, connect};
+#[cfg(feature = "http2")]
+pub use client::{Http2, HttpVersion};
 pub use closed::{Closed, ClosedBy};
 pub use driven::drive;
 pub use error::{Error, ErrorKind, Phase, ProxyError, TlsError};

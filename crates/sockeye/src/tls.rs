@@ -25,17 +25,8 @@ use tracing::debug;
 use crate::error::{Error, TlsError};
 use crate::transport::{Duplex, Transport};
 
-/// What both ends say they will speak (ALPN, RFC 7301). A server that were offered HTTP/2 as well might choose it, and there
-/// is no Upgrade in that (RFC 9113 §8.6).
+/// What both ends say they will speak (ALPN, RFC 7301).
 const HTTP_1_1: &[u8] = b"http/1.1";
-
-/// A client's configuration that offers HTTP/1.1 if it did not say what to offer.
-pub(crate) fn client_config(mut config: Arc<ClientConfig>) -> Arc<ClientConfig> {
-    if config.alpn_protocols.is_empty() {
-        Arc::make_mut(&mut config).alpn_protocols = vec![HTTP_1_1.to_vec()];
-    }
-    config
-}
 
 /// A server's configuration that takes HTTP/1.1 if it did not say what to take.
 pub(crate) fn server_config(mut config: Arc<ServerConfig>) -> Arc<ServerConfig> {
@@ -45,43 +36,75 @@ pub(crate) fn server_config(mut config: Arc<ServerConfig>) -> Arc<ServerConfig> 
     config
 }
 
-/// A client before its handshake: whom it wants to reach, and what it goes by.
+/// A client before its handshake: whom it wants to reach, what it goes by, and what it will speak.
 pub(crate) struct Client {
     host: String,
     name: ServerName<'static>,
     connector: TlsConnector,
+    protocols: &'static [&'static [u8]],
 }
 
 impl Client {
-    /// By the caller's configuration, or with the roots of the system.
-    pub(crate) async fn new(host: &str, config: Option<Arc<ClientConfig>>) -> Result<Self, Error> {
+    /// By the caller's configuration, or with the roots of the system. A configuration that does not say what to offer by ALPN
+    /// offers what will be spoken.
+    pub(crate) async fn new(
+        host: &str,
+        config: Option<Arc<ClientConfig>>,
+        protocols: &'static [&'static [u8]],
+    ) -> Result<Self, Error> {
         // A name goes into SNI; an address does not, and is looked for among the certificate's addresses.
         let name = ServerName::try_from(host.to_owned())
             .map_err(|error| TlsError::new(host, "no certificate can be for such a name", error))?;
-        let config = match config {
+        let mut config = match config {
             Some(config) => config,
             None => system(host).await?,
         };
-        Ok(Self { host: host.to_owned(), name, connector: config.into() })
+        if config.alpn_protocols.is_empty() {
+            Arc::make_mut(&mut config).alpn_protocols = protocols.iter().map(|&protocol| protocol.to_vec()).collect();
+        }
+        Ok(Self { host: host.to_owned(), name, connector: config.into(), protocols })
     }
 
-    /// Shakes hands.
-    pub(crate) async fn connect(&self, stream: Transport) -> Result<Transport, Error> {
+    /// Shakes hands. Returns what is to be spoken, too.
+    pub(crate) async fn connect(&self, stream: Transport) -> Result<(Transport, &'static [u8]), Error> {
         let stream = self.connector.connect(self.name.clone(), stream).await.map_err(|error| self.error(error))?;
-        match stream.get_ref().1.alpn_protocol() {
-            // A server without ALPN chooses nothing, and speaks HTTP/1.1.
-            None | Some(HTTP_1_1) => Ok(Transport::of(stream)),
-            Some(chosen) => {
-                let chosen = format!("it chose {} by ALPN", String::from_utf8_lossy(chosen).escape_debug());
-                Err(TlsError::new(&self.host, "the server will not speak HTTP/1.1", chosen).into())
+        let chosen = stream.get_ref().1.alpn_protocol();
+        // A server without ALPN chooses nothing, and speaks HTTP/1.1.
+        let spoken = chosen.unwrap_or(HTTP_1_1);
+        match self.protocols.iter().find(|&&protocol| protocol == spoken) {
+            Some(spoken) => Ok((Transport::of(stream), spoken)),
+            None => {
+                let chosen = match chosen {
+                    Some(chosen) => format!("it chose {} by ALPN", String::from_utf8_lossy(chosen).escape_debug()),
+                    None => "it chose nothing by ALPN".to_owned(),
+                };
+                Err(TlsError::new(&self.host, self.unspoken(), chosen).into())
             }
         }
+    }
+
+    /// What the server will not speak.
+    fn unspoken(&self) -> &'static str {
+        match self.protocols {
+            [only] if *only == HTTP_1_1 => "the server will not speak HTTP/1.1",
+            [_] => "the server will not speak HTTP/2",
+            _ => "the server will speak neither HTTP/2 nor HTTP/1.1",
+        }
+    }
+
+    /// What a refusal means here.
+    fn refused(&self, refusal: &rustls::Error) -> Error {
+        let why = match refusal {
+            rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol) => self.unspoken().into(),
+            refusal => why(refusal),
+        };
+        TlsError::new(&self.host, why, refusal.clone()).into()
     }
 
     /// Why the handshake failed.
     fn error(&self, error: io::Error) -> Error {
         match refusal(&error) {
-            Some(refusal) => TlsError::new(&self.host, why(refusal), refusal.clone()).into(),
+            Some(refusal) => self.refused(refusal),
             None if error.kind() == io::ErrorKind::UnexpectedEof => {
                 TlsError::new(&self.host, "the connection ended during the TLS handshake", error).into()
             }
@@ -93,7 +116,7 @@ impl Client {
     /// judged the client's certificate, or the lack of one.
     pub(crate) fn judge(&self, error: Error) -> Error {
         match refusal(&error) {
-            Some(refusal) => TlsError::new(&self.host, why(refusal), refusal.clone()).into(),
+            Some(refusal) => self.refused(refusal),
             None => error,
         }
     }
@@ -134,7 +157,7 @@ async fn system(host: &str) -> Result<Arc<ClientConfig>, Error> {
         .map_err(|error| TlsError::new(host, "the program's cryptography is not enough for it", error))?
         .with_root_certificates(roots)
         .with_no_client_auth();
-    Ok(Arc::clone(SYSTEM.get_or_init(|| client_config(Arc::new(config)))))
+    Ok(Arc::clone(SYSTEM.get_or_init(|| Arc::new(config))))
 }
 
 /// The cryptography of what is configured here: what the program has chosen for itself, else what it was built with.
@@ -170,7 +193,7 @@ fn refusal<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Error>
 
 /// The reason in plain words, where we have some; rustls' own are the source beneath.
 fn why(refusal: &rustls::Error) -> Cow<'static, str> {
-    use AlertDescription::{CertificateRequired, NoApplicationProtocol, UnrecognisedName};
+    use AlertDescription::{CertificateRequired, UnrecognisedName};
     use CertificateError::{
         BadSignature, Expired, ExpiredContext, NotValidForName, NotValidForNameContext, NotValidYet,
         NotValidYetContext, Other, Revoked, UnknownIssuer,
@@ -194,7 +217,6 @@ fn why(refusal: &rustls::Error) -> Cow<'static, str> {
         Unreadable(InvalidMessage::InvalidContentType) => "what answers there does not speak TLS",
         PeerIncompatible(_) => "it and we have no version or cipher suite in common",
         AlertReceived(CertificateRequired) => "the server asks for a certificate of ours",
-        AlertReceived(NoApplicationProtocol) => "the server will not speak HTTP/1.1",
         AlertReceived(UnrecognisedName) => "the server does not go by this name",
         AlertReceived(alert) => return format!("the server refused us: {alert:?}").into(),
         error => return format!("the TLS handshake failed: {error}").into(),

@@ -75,6 +75,18 @@ impl Target {
         })
     }
 
+    /// The same server, asked for something else: a path from its `/` on, and a query.
+    ///
+    /// # Errors
+    /// [`HandshakeError::Url`] for what cannot be asked for.
+    pub fn with_path(self, path: &str) -> Result<Self, HandshakeError> {
+        let unsendable = HandshakeError::Url("its path cannot be sent");
+        if !path.starts_with('/') || path.contains('#') {
+            return Err(unsendable);
+        }
+        Ok(Self { path: path.parse().map_err(|_| unsendable)?, ..self })
+    }
+
     /// The scheme, `ws` or `wss`.
     #[must_use]
     pub const fn scheme(&self) -> &'static str {

@@ -21,12 +21,15 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::rustls::ClientConfig;
 
 use super::dial::{Dial, Resolver};
+#[cfg(feature = "http2")]
+use super::http2::Http2;
 #[cfg(feature = "proxy")]
 use super::proxy::Proxies;
+#[cfg(feature = "http2")]
+use super::version::HttpVersion;
+use super::version::{ONLY_HTTP_1_1, Versions};
 use crate::budget::Budget;
 use crate::error::{Error, Phase};
-#[cfg(feature = "tls")]
-use crate::tls;
 use crate::websocket::WebSocket;
 
 /// A WebSocket about to be opened, from [`connect`](super::connect). Awaiting it opens it.
@@ -43,6 +46,11 @@ pub struct Connect {
     pub(super) dial: Dial,
     /// How many redirections are followed.
     pub(super) redirects: usize,
+    /// The versions of HTTP that may be spoken.
+    pub(super) versions: Versions,
+    /// A connection to open it on, and what to ask for there.
+    #[cfg(feature = "http2")]
+    pub(super) shared: Option<(Http2, String)>,
 }
 
 impl Connect {
@@ -56,6 +64,9 @@ impl Connect {
             budget: None,
             dial: Dial::default(),
             redirects: 0,
+            versions: ONLY_HTTP_1_1,
+            #[cfg(feature = "http2")]
+            shared: None,
         }
     }
 
@@ -159,7 +170,7 @@ impl Connect {
     // --- how the server is reached ---
 
     /// What TLS goes by for a `wss:` URL: roots of your own, a certificate for the client. Where the configuration names no
-    /// protocol for ALPN, HTTP/1.1 is offered; a WebSocket needs it to be chosen.
+    /// protocol for ALPN, the version of HTTP is offered that is to be spoken: HTTP/1.1 unless set.
     ///
     /// ```no_run
     /// # async fn run() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
@@ -177,8 +188,23 @@ impl Connect {
     /// ```
     #[cfg(feature = "tls")]
     pub fn tls(mut self, config: Arc<ClientConfig>) -> Self {
-        self.dial.tls = Some(tls::client_config(config));
+        self.dial.tls = Some(config);
         self
+    }
+
+    /// Which version of HTTP to ask in; HTTP/1.1 unless set. Where the [configuration of TLS](Self::tls) names protocols for
+    /// ALPN itself, it must name this one.
+    #[cfg(feature = "http2")]
+    pub fn http_version(self, version: HttpVersion) -> Self {
+        Self { versions: version.offered(), ..self }
+    }
+
+    /// Connections over HTTP/2 that many WebSockets share, to the server of this URL, reached as is set here: see [`Http2`].
+    /// Nothing is opened yet.
+    #[cfg(feature = "http2")]
+    #[must_use]
+    pub fn http2(self) -> Http2 {
+        Http2::new(self)
     }
 
     /// Looks the host up in another way than the system's: a function of its name and port that gives its addresses, those to

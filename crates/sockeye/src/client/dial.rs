@@ -19,6 +19,8 @@ use tokio_rustls::rustls::ClientConfig;
 use super::addresses::first_to_connect;
 #[cfg(feature = "proxy")]
 use super::proxy::{Proxies, Proxy};
+#[cfg(all(feature = "proxy", feature = "tls"))]
+use super::version::ONLY_HTTP_1_1;
 use crate::error::{Error, Phase};
 #[cfg(all(feature = "proxy", feature = "tls"))]
 use crate::tls;
@@ -72,7 +74,7 @@ impl Dial {
         let (host, port) = proxy.address();
         #[cfg(feature = "tls")]
         let tls = match proxy.is_secure() {
-            true => Some(tls::Client::new(host, self.tls.clone()).await?),
+            true => Some(tls::Client::new(host, self.tls.clone(), ONLY_HTTP_1_1).await?),
             false => None,
         };
         #[cfg(not(feature = "tls"))]
@@ -83,7 +85,7 @@ impl Dial {
         let stream = Transport::Tcp(stream);
         #[cfg(feature = "tls")]
         let stream = match tls {
-            Some(tls) => tls.connect(stream).await?,
+            Some(tls) => tls.connect(stream).await?.0,
             None => stream,
         };
         Ok(proxy.tunnel(stream, target, limits).await?)

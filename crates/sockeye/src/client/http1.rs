@@ -1,9 +1,11 @@
 //! The opening handshake over HTTP/1.1, of which hyper does the HTTP.
 
+use core::pin::Pin;
+
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
 use http_body_util::Empty;
-use hyper::body::Incoming;
+use hyper::body::{Body, Frame, Incoming};
 use hyper::client::conn::http1::Builder;
 use hyper_util::rt::TokioIo;
 use sockeye_proto::Limits;
@@ -38,7 +40,12 @@ impl<'a> Handshake<'a> {
                 let (stream, early) = take_back(response).await?;
                 Ok((stream, early, agreed))
             }
-            Err(HandshakeError::Status(_)) => Err(refused(response).await),
+            Err(HandshakeError::Status(_)) => {
+                let (head, mut body) = response.into_parts();
+                // What is no data is trailers, and the end.
+                let next = |frame: Option<hyper::Result<Frame<Bytes>>>| frame?.ok()?.into_data().ok();
+                Err(refused(head, |cx| Pin::new(&mut body).poll_frame(cx).map(next)).await)
+            }
             Err(error) => Err(error.into()),
         }
     }

@@ -8,10 +8,17 @@ mod dial;
 mod addresses;
 #[cfg(feature = "proxy")]
 mod proxy;
+mod version;
 mod http1;
+#[cfg(feature = "http2")]
+mod http2;
 mod refused;
 
 pub use builder::Connect;
+#[cfg(feature = "http2")]
+pub use http2::Http2;
+#[cfg(feature = "http2")]
+pub use version::HttpVersion;
 
 /// Opens a WebSocket: await what this returns, or set something on it first.
 ///

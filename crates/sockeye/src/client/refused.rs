@@ -1,11 +1,12 @@
 //! An answer that opens no WebSocket, kept for whoever wants to know why.
 
+use core::future::poll_fn;
+use core::task::{Context, Poll};
 use core::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::Response;
-use http_body_util::BodyExt;
-use hyper::body::Body;
+use http::response::Parts;
 
 use crate::error::Error;
 
@@ -14,15 +15,13 @@ const KEPT: usize = 16 << 10;
 /// So long its body is waited for: the status alone says a lot.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// The error for such an answer, with the beginning of its body.
-pub(super) async fn refused<B: Body<Data = Bytes> + Unpin>(response: Response<B>) -> Error {
-    let (head, mut body) = response.into_parts();
+/// The error for such an answer, with the beginning of its body, of which `next` gives one piece after the other.
+pub(super) async fn refused(head: Parts, mut next: impl FnMut(&mut Context<'_>) -> Poll<Option<Bytes>>) -> Error {
     let mut kept = BytesMut::new();
     let reading = async {
         while kept.len() < KEPT
-            && let Some(Ok(frame)) = body.frame().await
+            && let Some(data) = poll_fn(&mut next).await
         {
-            let data = frame.data_ref().map_or(&[][..], |data| data);
             kept.extend_from_slice(&data[..data.len().min(KEPT - kept.len())]);
         }
     };
