@@ -38,6 +38,8 @@ pub enum Error {
     Proxy(ProxyError),
     /// What came instead of an HTTP response could not be read as one.
     Http(Box<dyn core::error::Error + Send + Sync>),
+    /// The caller's own code, asked [before a try](crate::reconnect::Reconnect::before_each) or behind it, said no.
+    Hook(Box<dyn core::error::Error + Send + Sync>),
     /// A deadline passed.
     Timeout(Phase),
     /// The caller: the connection is closing or closed, nothing more can be sent.
@@ -135,7 +137,7 @@ impl Error {
         use HandshakeError::{Credentials, InvalidHeader, InvalidSubprotocol, RepeatedHeader, ReservedHeader, Url};
         match self {
             Self::Io(error) if error.kind() == io::ErrorKind::TimedOut => ErrorKind::Timeout,
-            Self::Io(_) | Self::Aborted => ErrorKind::Network,
+            Self::Io(_) | Self::Aborted | Self::Hook(_) => ErrorKind::Network,
             Self::Timeout(_) => ErrorKind::Timeout,
             Self::Protocol(_) | Self::Refused(_) | Self::Http(_) | Self::Tls(_) => ErrorKind::Peer,
             Self::Proxy(error) => error.kind(),
@@ -204,6 +206,7 @@ impl fmt::Display for Error {
             Self::Proxy(error) => error.fmt(f),
             Self::InvalidClose(error) => error.fmt(f),
             Self::Http(_) => f.write_str("the server's answer could not be read as HTTP"),
+            Self::Hook(error) => error.fmt(f),
             Self::Timeout(Phase::Opening) => f.write_str("opening the connection took too long"),
             Self::Timeout(Phase::Connecting) => f.write_str("connecting with the server took too long"),
             Self::Timeout(Phase::Keepalive) => f.write_str("the peer has fallen silent: it answered no Ping in time"),
@@ -219,6 +222,7 @@ impl core::error::Error for Error {
         match self {
             Self::Io(error) => Some(error),
             Self::Http(error) => Some(&**error),
+            Self::Hook(error) => error.source(),
             Self::Tls(error) => error.source(),
             Self::Proxy(error) => error.source(),
             _ => None,

@@ -9,6 +9,7 @@ use sockeye_proto::{CloseCode, CloseReason, Message};
 
 use crate::error::Error;
 use crate::receiver::Receiver;
+use crate::reconnect::{Event, Events, Reconnecting};
 use crate::sender::{Sender, Slot};
 use crate::shared::Reads;
 use crate::waiters::Wants;
@@ -31,6 +32,24 @@ impl Stream for WebSocket {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.shared().poll_recv(cx).map(Result::transpose)
+    }
+}
+
+/// Ends behind the last event.
+impl Stream for Events {
+    type Item = Event;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Event>> {
+        self.poll_recv(cx)
+    }
+}
+
+/// Ends behind the last event.
+impl Stream for Reconnecting {
+    type Item = Event;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Event>> {
+        self.events().poll_recv(cx)
     }
 }
 

@@ -36,7 +36,8 @@
 //! |---|---|
 //! | the protocol itself, without I/O | [`sockeye-proto`](sockeye_proto) |
 //! | [`WebSocket`]: one type for client and server | `websocket.rs`, driven by `stream.rs`, the only file that touches socket I/O |
-//! | [`connect`] | `client/` |
+//! | [`connect`]; over HTTP/2 with the feature `http2` | `client/` |
+//! | a client that connects again | [`reconnect`] |
 //! | [`serve`], [`upgrade`] | `server/` |
 //! | TLS: `wss:` URLs, and [`Serve`] with a certificate | `tls.rs`, over rustls; the feature `ring`, on by default, or `aws-lc` |
 //!
@@ -69,6 +70,7 @@ mod futures;
 #[cfg(feature = "tls")]
 mod tls;
 mod client;
+pub mod reconnect;
 mod server;
 
 pub use budget::Budget;

@@ -30,6 +30,7 @@ use super::version::HttpVersion;
 use super::version::{ONLY_HTTP_1_1, Versions};
 use crate::budget::Budget;
 use crate::error::{Error, Phase};
+use crate::reconnect::{Backoff, Reconnect};
 use crate::websocket::WebSocket;
 
 /// A WebSocket about to be opened, from [`connect`](super::connect). Awaiting it opens it.
@@ -205,6 +206,15 @@ impl Connect {
     #[must_use]
     pub fn http2(self) -> Http2 {
         Http2::new(self)
+    }
+
+    /// Connects again whenever the connection is lost, waiting in between as told: see [`reconnect`](crate::reconnect).
+    pub fn reconnect(self, backoff: Backoff) -> Reconnect {
+        Reconnect::new(self, backoff)
+    }
+
+    pub(crate) const fn limits_set(&self) -> &Limits {
+        &self.limits
     }
 
     /// Looks the host up in another way than the system's: a function of its name and port that gives its addresses, those to
