@@ -1,4 +1,5 @@
-//! Our client and server against other people's: `conformance/tests/interop.rs`.
+//! Our client and server against other people's: `conformance/tests/interop.rs`, and `outbound.rs` for what our client meets on
+//! its way out.
 
 use core::time::Duration;
 use std::fs;
@@ -6,11 +7,12 @@ use std::path::PathBuf;
 
 use crate::process::{Step, target};
 use crate::rust::{FEATURES, closing_line};
-use crate::setup::{NODE, NPM, VENV, folder, need, npm_ci, pip_install};
+use crate::setup::{HAPROXY, NODE, NPM, VENV, folder, need, npm_ci, pip_install};
 use crate::stage::{Outcome, Stage, Stop};
 
 pub(crate) fn stage() -> Stage {
-    Stage { name: "interop", about: "Python websockets and Node ws, both directions", run: Box::new(run) }
+    let about = "Python websockets and Node ws, both directions; proxies, HAProxy and Node's HTTP/2";
+    Stage { name: "interop", about, run: Box::new(run) }
 }
 
 /// Sees to it that the peers are there, in a folder that the environment of their programs names.
@@ -28,12 +30,13 @@ pub(crate) fn install_peers() -> Result<PathBuf, Stop> {
 }
 
 fn run() -> Outcome {
+    need(&[HAPROXY])?;
     let peers = install_peers()?;
     // All of the workspace is named so that its features, and with them its builds, are the unit tests' own.
     let features = format!("sockeye-conformance/peers,{FEATURES}");
     let step = |name| {
         Step::cargo(name)
-            .args(["test", "--workspace", "--features", &features, "--test", "interop"])
+            .args(["test", "--workspace", "--features", &features, "--test", "interop", "--test", "outbound"])
             .env("SOCKEYE_PEERS", &peers)
     };
     // Built first, so that the tests have a limit of their own: they take two minutes, unless one hangs.

@@ -98,7 +98,7 @@ async fn ask(
     match verdict {
         Ok(agreed) => {
             let stream = Http2Stream::new(sending, receiving, slot);
-            Ok((Transport::Other(Box::pin(stream)), agreed))
+            Ok((Transport::of(stream), agreed))
         }
         Err(HandshakeError::Status(_)) => {
             let next = |cx: &mut Context<'_>| {
