@@ -64,13 +64,13 @@ impl Target {
         let shown = if port == default_port { host.to_owned() } else { format!("{host}:{port}") };
         // `ws://host?room=1` asks for `/?room=1`.
         let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
-        let path = PathAndQuery::try_from(format!("{}{query}", uri.path()));
+        let path = path_and_query(&format!("{}{query}", uri.path()))?;
         Ok(Self {
             secure,
             host: host.trim_start_matches('[').trim_end_matches(']').to_owned(),
             port,
             authority: HeaderValue::try_from(shown).map_err(|_| HandshakeError::Url("its host cannot be sent"))?,
-            path: path.map_err(|_| HandshakeError::Url("its path cannot be sent"))?,
+            path,
             authorization,
         })
     }
@@ -80,11 +80,10 @@ impl Target {
     /// # Errors
     /// [`HandshakeError::Url`] for what cannot be asked for.
     pub fn with_path(self, path: &str) -> Result<Self, HandshakeError> {
-        let unsendable = HandshakeError::Url("its path cannot be sent");
         if !path.starts_with('/') || path.contains('#') {
-            return Err(unsendable);
+            return Err(HandshakeError::Url("its path does not begin with /, or has a fragment"));
         }
-        Ok(Self { path: path.parse().map_err(|_| unsendable)?, ..self })
+        Ok(Self { path: path_and_query(path)?, ..self })
     }
 
     /// The scheme, `ws` or `wss`.
@@ -167,6 +166,18 @@ impl Target {
         }
         resolved
     }
+}
+
+/// A path and a query as they are sent: what is not ASCII as the `%XX` of its UTF-8, as browsers have it (RFC 3987 §3.1).
+fn path_and_query(text: &str) -> Result<PathAndQuery, HandshakeError> {
+    let mut sent = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c.is_ascii() {
+            true => sent.push(c),
+            false => sent.extend(c.encode_utf8(&mut [0; 4]).bytes().map(|byte| format!("%{byte:02X}"))),
+        }
+    }
+    sent.parse().map_err(|_| HandshakeError::Url("its path cannot be sent"))
 }
 
 /// Whether a status says to ask elsewhere (RFC 9110 §15.4).
