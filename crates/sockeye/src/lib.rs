@@ -102,3 +102,8 @@ pub use websocket::{WebSocket, WebSocketBuilder};
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
 struct Readme;
+
+/// And those of the guide to the client.
+#[cfg(all(doctest, feature = "http2", feature = "proxy", feature = "tls"))]
+#[doc = include_str!("../../../docs/guide/client.md")]
+struct ClientGuide;
