@@ -187,7 +187,7 @@ fn h5_a_head_without_end_is_cut_short_wherever_it_has_none() {
         format!("{SWITCHING}x: {long}\r\n\r\n"),
         format!("{SWITCHING}{long}: x\r\n\r\n"),
         format!("HTTP/1.1 101 {long}\r\n\r\n"),
-        long.clone(),
+        long,
         format!("HTTP/1.1 400 No\r\n{many}\r\n"),
     ] {
         for cut in [Cut::Whole, Cut::Lines] {
