@@ -375,13 +375,17 @@ async fn what_was_not_sent_is_kept_and_goes_first_on_the_next_connection() {
 
 #[tokio::test]
 async fn what_was_not_sent_is_given_back_where_that_is_wanted() {
-    let address = serving(|number, mut stream, head| async move {
-        if number > 0 {
-            return answer(stream, "410 Gone").await;
+    let (all_sent, is_sent) = tokio::sync::watch::channel(false);
+    let address = serving(move |number, mut stream, head| {
+        let mut is_sent = is_sent.clone();
+        async move {
+            if number > 0 {
+                return answer(stream, "410 Gone").await;
+            }
+            accept(&mut stream, &head).await;
+            // Nothing more is read, and all buffers are full.
+            is_sent.wait_for(|sent| *sent).await.unwrap();
         }
-        accept(&mut stream, &head).await;
-        // Nothing more is read, until all buffers are full.
-        tokio::time::sleep(Duration::from_millis(500)).await;
     })
     .await;
     let limits = Limits::default().queue(64 << 20);
@@ -398,6 +402,11 @@ async fn what_was_not_sent_is_given_back_where_that_is_wanted() {
     for number in 1..=3u8 {
         assert_eq!(ws.send(vec![number]).await.unwrap(), u64::from(number));
     }
+    // It has begun.
+    while ws.sender().queued_bytes() > 3 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    all_sent.send(true).unwrap();
     let lost = disconnected(&mut ws).await;
     assert_eq!((lost.written(), lost.uncertain()), (0..1, 0..1), "{lost:?}");
     let unsent: Vec<_> =
@@ -453,9 +462,12 @@ async fn what_the_peer_has_read_is_not_uncertain_and_what_came_after_is() {
             while let Some((_, opcode, payload)) = read_frame(&mut stream).await {
                 match opcode {
                     Opcode::PING => {
-                        stream.write_all(&server_frame(true, Opcode::PONG, &payload)).await.unwrap();
                         pings += 1;
                         tell.send(format!("ping {pings}")).unwrap();
+                        // The third one is sent once the first two have said what they had to say.
+                        if pings < 3 {
+                            stream.write_all(&server_frame(true, Opcode::PONG, &payload)).await.unwrap();
+                        }
                     }
                     _ if payload == b"last" => return,
                     _ => tell.send(String::from_utf8(payload).unwrap()).unwrap(),
@@ -469,9 +481,8 @@ async fn what_the_peer_has_read_is_not_uncertain_and_what_came_after_is() {
         ws.send(number.to_string()).await.unwrap();
     }
     while in_time(told.recv()).await.unwrap() != "ping 2" {}
-    // The second Pong is on its way to where it is noticed.
-    tokio::time::sleep(Duration::from_millis(200)).await;
     ws.send("5").await.unwrap();
+    while in_time(told.recv()).await.unwrap() != "ping 3" {}
     ws.send("last").await.unwrap();
     let lost = disconnected(&mut ws).await;
     assert_eq!((lost.written(), lost.uncertain()), (0..7, 5..7));

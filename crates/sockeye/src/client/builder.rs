@@ -74,8 +74,14 @@ impl Connect {
     // --- what is asked ---
 
     /// Another URL than the one it was made with: for [`Clone`]s of what is otherwise the same.
-    pub fn url(self, url: impl Into<String>) -> Self {
-        Self { url: url.into(), ..self }
+    pub fn url(mut self, url: impl Into<String>) -> Self {
+        self.url = url.into();
+        #[cfg(feature = "http2")]
+        {
+            // Who knows where that leads.
+            self.shared = None;
+        }
+        self
     }
 
     /// Adds a header to the request. Those of the handshake itself (`Connection`, `Upgrade`, `Sec-WebSocket-*`) cannot be
@@ -293,7 +299,8 @@ impl Connect {
     }
 
     /// How long there may be no connection with the server: looking up its addresses and connecting with one of them, or
-    /// having a proxy do so, before TLS and the handshake. Within [`timeout`](Self::timeout), which holds for all of it; no other bound unless set.
+    /// having a proxy do so, before TLS and the handshake. Within [`timeout`](Self::timeout), which holds for all of it; no
+    /// other bound unless set.
     pub fn connect_timeout(mut self, time: Duration) -> Self {
         self.dial.time = Some(time);
         self

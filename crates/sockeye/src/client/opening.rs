@@ -42,11 +42,11 @@ impl Connect {
     }
 
     /// Asks over a stream that somebody else has opened.
-    pub(super) async fn open_over<S>(self, stream: S) -> Result<WebSocket, Error>
+    pub(super) async fn open_over<S>(mut self, stream: S) -> Result<WebSocket, Error>
     where
         S: AsyncRead + AsyncWrite + Send + 'static,
     {
-        let target = Target::parse(&self.url)?;
+        let target = self.target()?;
         // There is no second stream to fall back to.
         let versions = if self.versions.contains(&HTTP_1_1) { ONLY_HTTP_1_1 } else { self.versions };
         self.attempt(&target, versions, Some(Transport::of(stream))).await

@@ -70,11 +70,11 @@ async fn keep_trying(plan: &Reconnect, shared: &Shared) -> EndedBy {
 
 /// What a future gives, unless it is all to be closed before.
 async fn unless_closing<T>(shared: &Shared, future: impl Future<Output = T>) -> Option<T> {
-    either(async { Some(future.await) }, async {
+    let closing = async {
         poll_fn(|cx| shared.poll_closing(cx)).await;
         None
-    })
-    .await
+    };
+    either(closing, async { Some(future.await) }).await
 }
 
 /// What is done first.
