@@ -81,7 +81,10 @@ pub use receiver::Receiver;
 pub use recv_stream::RecvStream;
 pub use send_stream::SendStream;
 pub use sender::{Sender, TrySendError};
-pub use server::{HandlerResult, Serve, Upgrade, Upgrader, serve, upgrade};
+pub use server::{
+    Body, Builder, Drain, Draining, HandlerResult, Listener, Peer, Request, Response, Serve, Server, Upgrade, Upgrader,
+    serve, upgrade,
+};
 pub use sockeye_proto::connection::Prepared;
 pub use sockeye_proto::deflate::Compression;
 pub use sockeye_proto::handshake::{HandshakeError, OriginPolicy, Refusal};

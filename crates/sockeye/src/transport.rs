@@ -3,9 +3,12 @@
 use core::pin::Pin;
 use core::task::{Context, Poll};
 use std::io::{self, IoSlice};
+use std::sync::Arc;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+
+use crate::server::Seat;
 
 /// Anything bytes go in and out of.
 pub(crate) trait Duplex: AsyncRead + AsyncWrite + Send {}
@@ -16,8 +19,22 @@ impl<T: AsyncRead + AsyncWrite + Send> Duplex for T {}
 pub(crate) enum Transport {
     Tcp(TcpStream),
     Other(Pin<Box<dyn Duplex>>),
+    /// One that a server counts, for as long as it is open.
+    Seated(Box<Seated>),
     /// Given back to the system: the connection has ended.
     Ended,
+}
+
+/// Apart, as connections that nobody counts do not pay for it.
+pub(crate) struct Seated {
+    transport: Transport,
+    _seat: Arc<Seat>,
+}
+
+impl Transport {
+    pub(crate) fn seated(self, seat: Arc<Seat>) -> Self {
+        Self::Seated(Box::new(Seated { transport: self, _seat: seat }))
+    }
 }
 
 impl AsyncRead for Transport {
@@ -33,6 +50,7 @@ impl AsyncRead for Transport {
                 Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => Poll::Ready(Ok(())),
                 read => read,
             },
+            Self::Seated(seated) => Pin::new(&mut seated.transport).poll_read(cx, buf),
             Self::Ended => Poll::Ready(Err(ended())),
         }
     }
@@ -43,6 +61,7 @@ impl AsyncWrite for Transport {
         match &mut *self {
             Self::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
             Self::Other(stream) => stream.as_mut().poll_write(cx, buf),
+            Self::Seated(seated) => Pin::new(&mut seated.transport).poll_write(cx, buf),
             Self::Ended => Poll::Ready(Err(ended())),
         }
     }
@@ -55,6 +74,7 @@ impl AsyncWrite for Transport {
         match &mut *self {
             Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
             Self::Other(stream) => stream.as_mut().poll_write_vectored(cx, bufs),
+            Self::Seated(seated) => Pin::new(&mut seated.transport).poll_write_vectored(cx, bufs),
             Self::Ended => Poll::Ready(Err(ended())),
         }
     }
@@ -63,6 +83,7 @@ impl AsyncWrite for Transport {
         match self {
             Self::Tcp(stream) => stream.is_write_vectored(),
             Self::Other(stream) => stream.is_write_vectored(),
+            Self::Seated(seated) => seated.transport.is_write_vectored(),
             Self::Ended => false,
         }
     }
@@ -71,6 +92,7 @@ impl AsyncWrite for Transport {
         match &mut *self {
             Self::Tcp(stream) => Pin::new(stream).poll_flush(cx),
             Self::Other(stream) => stream.as_mut().poll_flush(cx),
+            Self::Seated(seated) => Pin::new(&mut seated.transport).poll_flush(cx),
             Self::Ended => Poll::Ready(Err(ended())),
         }
     }
@@ -79,6 +101,7 @@ impl AsyncWrite for Transport {
         match &mut *self {
             Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Other(stream) => stream.as_mut().poll_shutdown(cx),
+            Self::Seated(seated) => Pin::new(&mut seated.transport).poll_shutdown(cx),
             Self::Ended => Poll::Ready(Err(ended())),
         }
     }

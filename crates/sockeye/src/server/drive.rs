@@ -13,6 +13,7 @@ use std::sync::Arc;
 use sockeye_proto::CloseCode;
 use tracing::{debug, error};
 
+use super::seat::Seat;
 use crate::driven::Drive;
 use crate::error::Phase;
 use crate::sender::Sender;
@@ -25,7 +26,7 @@ pub type HandlerResult = Result<(), Box<dyn Error + Send + Sync>>;
 /// Runs a handler on a connection, which is driven meanwhile, and closes the connection behind it: 1000 after `Ok`, 1011
 /// after an error or a panic. A handler that has given its WebSocket, or the receiving half of it, away leaves closing it
 /// to the new owner.
-pub(super) fn drive<H, F>(ws: WebSocket, handler: H) -> Handled<F>
+pub(super) fn drive<H, F>(ws: WebSocket, handler: H, seat: Option<Arc<Seat>>) -> Handled<F>
 where
     H: FnOnce(WebSocket) -> F,
     F: Future<Output = HandlerResult>,
@@ -35,7 +36,7 @@ where
     // `None`: it panicked.
     let handler = catch_unwind(AssertUnwindSafe(|| Box::pin(handler(ws)))).ok();
     let stage = Stage::Handles { drive: Drive::new(Some(Arc::clone(&connection))), connection };
-    Handled { handler, stage }
+    Handled { handler, stage, _seat: seat }
 }
 
 /// A handler at work, and the end of its connection. A future by hand, as it lives as long as the connection, and an `async
@@ -45,6 +46,7 @@ pub(super) struct Handled<F> {
     handler: Option<Pin<Box<F>>>,
     // Behind the handler, so that what that holds is dropped while its connections are driven.
     stage: Stage,
+    _seat: Option<Arc<Seat>>,
 }
 
 enum Stage {
@@ -59,7 +61,7 @@ where
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let Self { handler, stage } = self.get_mut();
+        let Self { handler, stage, .. } = self.get_mut();
         if let Stage::Handles { drive, connection } = stage {
             let ended = ready!(drive.poll(cx, |cx| {
                 let polled =

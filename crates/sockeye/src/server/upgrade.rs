@@ -1,26 +1,34 @@
-//! From an HTTP request to a WebSocket (RFC 6455 §4.2), on a connection that hyper serves.
+//! From an HTTP request to a WebSocket, on a connection that hyper serves: by Upgrade over HTTP/1.1 (RFC 6455 §4.2), by
+//! extended CONNECT over HTTP/2 (RFC 8441).
 
 use core::fmt;
 use core::future::Future;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, Version};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use sockeye_proto::deflate::Compression;
-use sockeye_proto::handshake::server::{Options, accept_request};
+use sockeye_proto::handshake::server::{Options, accept_connect, accept_request};
 use sockeye_proto::handshake::{Agreed, OriginPolicy, Refusal};
 use sockeye_proto::{Limits, Role};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tracing::debug;
 
+use super::admission::Permit;
+use super::connection::Visit;
+use super::drain::Drain;
 use super::drive::{HandlerResult, drive};
+use super::seat::Seat;
+use super::stream::stream;
 use crate::budget::Budget;
 use crate::transport::Transport;
 use crate::websocket::WebSocket;
 
-/// Judges a request to open a WebSocket, by the default [`Upgrader`].
+/// Judges a request to open a WebSocket: by what its [`Server`](super::Server) was built with, elsewhere by the default
+/// [`Upgrader`].
 ///
 /// ```
 /// use http_body_util::Full;
@@ -41,12 +49,16 @@ use crate::websocket::WebSocket;
 /// }
 /// ```
 ///
-/// The hyper connection must be served `with_upgrades()`.
+/// The hyper connection must be served `with_upgrades()`; one of HTTP/2 must `enable_connect_protocol()`, and nothing else is to
+/// be done for it.
 ///
 /// # Errors
 /// The [`Refusal`], which knows the HTTP response that tells the client.
 pub fn upgrade<B>(request: &mut Request<B>) -> Result<Upgrade, Refusal> {
-    Upgrader::default().upgrade(request)
+    match request.extensions().get::<Arc<Visit>>().cloned() {
+        Some(visit) => visit.server().upgrader.upgrade(request),
+        None => Upgrader::default().upgrade(request),
+    }
 }
 
 /// What a server decides by when it is asked for a WebSocket. The default takes pages of its own host, speaks no
@@ -57,6 +69,7 @@ pub struct Upgrader {
     compression: Compression,
     limits: Arc<Limits>,
     budget: Option<Budget>,
+    drain: Option<Drain>,
 }
 
 impl Upgrader {
@@ -94,17 +107,59 @@ impl Upgrader {
         Self { budget: Some(budget.clone()), ..self }
     }
 
+    /// Counts the WebSockets in, to be closed when the server stops. On a [`Server`](super::Server), and behind the layer of a
+    /// [`Drain`], they are counted in by themselves.
+    #[must_use]
+    pub fn drain(self, drain: &Drain) -> Self {
+        Self { drain: Some(drain.clone()), ..self }
+    }
+
     /// Judges a request to open a WebSocket. What it returns still has to be answered, with
     /// [`on_upgrade`](Upgrade::on_upgrade).
     ///
     /// # Errors
     /// The [`Refusal`], which knows the HTTP response that tells the client.
     pub fn upgrade<B>(&self, request: &mut Request<B>) -> Result<Upgrade, Refusal> {
-        let (response, agreed) = accept_request(request, &self.options)?;
+        let is_stream = request.version() >= Version::HTTP_2;
+        let (response, agreed) = if is_stream {
+            accept_connect(request, protocol(request), &self.options)?
+        } else {
+            accept_request(request, &self.options)?
+        };
+        let visit = request.extensions().get::<Arc<Visit>>().filter(|visit| visit.server().takes_note).cloned();
+        let drain = self.drain.as_ref().or_else(|| Some(&visit.as_ref()?.server().drain)).cloned();
+        let drain = drain.or_else(|| request.extensions().get().cloned());
+        if drain.as_ref().is_some_and(Drain::has_begun) {
+            return Err(Refusal::Draining);
+        }
+        // A stream is one of many on its connection.
+        let permit = match &visit {
+            Some(visit) if is_stream => Some(visit.admit().map_err(|_| Refusal::Full)?),
+            _ => None,
+        };
         let upgraded = hyper::upgrade::on(request);
-        let (compression, limits, budget) = (self.compression, Arc::clone(&self.limits), self.budget.clone());
-        Ok(Upgrade { response, agreed, upgraded, compression, limits, budget })
+        let settings =
+            Settings { compression: self.compression, limits: Arc::clone(&self.limits), budget: self.budget.clone() };
+        Ok(Upgrade { response, agreed, upgraded, is_stream, settings, visit, permit, drain })
     }
+}
+
+/// The `:protocol` of an extended CONNECT.
+#[cfg(feature = "http2")]
+fn protocol<B>(request: &Request<B>) -> Option<&str> {
+    request.extensions().get().map(hyper::ext::Protocol::as_str)
+}
+
+#[cfg(not(feature = "http2"))]
+fn protocol<B>(_: &Request<B>) -> Option<&str> {
+    None
+}
+
+/// What a connection goes by.
+struct Settings {
+    compression: Compression,
+    limits: Arc<Limits>,
+    budget: Option<Budget>,
 }
 
 /// A request that will be a WebSocket once its response is sent.
@@ -113,9 +168,12 @@ pub struct Upgrade {
     response: Response<()>,
     agreed: Agreed,
     upgraded: OnUpgrade,
-    compression: Compression,
-    limits: Arc<Limits>,
-    budget: Option<Budget>,
+    /// It will be a stream of HTTP/2.
+    is_stream: bool,
+    settings: Settings,
+    visit: Option<Arc<Visit>>,
+    permit: Option<Permit>,
+    drain: Option<Drain>,
 }
 
 impl Upgrade {
@@ -125,7 +183,8 @@ impl Upgrade {
         self.agreed.subprotocol.as_deref()
     }
 
-    /// Returns the `101 Switching Protocols` to answer with, and runs the handler in a task of its own once that is sent.
+    /// Returns the response to answer with, which is `101 Switching Protocols`, or over HTTP/2 `200 OK`, and runs the handler in
+    /// a task of its own once that is sent.
     ///
     /// When the handler ends the connection closes: with 1000 after `Ok`, with 1011 and a line in the log after an error
     /// or a panic. A handler that gives its WebSocket away leaves closing it to the new owner.
@@ -138,14 +197,26 @@ impl Upgrade {
         H: FnOnce(WebSocket) -> F + Send + 'static,
         F: Future<Output = HandlerResult> + Send + 'static,
     {
-        let Self { response, agreed, upgraded, compression, limits, budget } = self;
+        let Self { response, agreed, upgraded, is_stream, settings, visit, permit, drain } = self;
+        // From here on a drain waits for it.
+        let member = drain.map(|drain| drain.enter());
         tokio::spawn(async move {
             match upgraded.await {
                 Ok(upgraded) => {
-                    let transport = upgraded_transport(upgraded);
-                    let ws = WebSocket::opened(transport, Role::Server, limits, budget, &compression, agreed);
+                    let (transport, early) =
+                        if is_stream { (stream(upgraded), Bytes::new()) } else { upgraded_transport(upgraded) };
+                    let seat = Seat::take(visit, permit, member);
+                    let transport = match &seat {
+                        Some(seat) => transport.seated(Arc::clone(seat)),
+                        None => transport,
+                    };
+                    let Settings { compression, limits, budget } = settings;
+                    let ws = WebSocket::opened((transport, early), Role::Server, limits, budget, &compression, agreed);
+                    if let Some(seat) = &seat {
+                        seat.is(&ws);
+                    }
                     // In a task of its own: this one holds on to all that opening took.
-                    tokio::spawn(drive(ws, handler));
+                    tokio::spawn(drive(ws, handler, seat));
                 }
                 Err(error) => debug!(%error, "the client left during the opening handshake"),
             }
@@ -163,8 +234,8 @@ impl fmt::Debug for Upgrade {
 /// Takes the stream back from hyper, with the bytes it had already read. A plain TCP stream comes back as such, one of
 /// tokio-rustls over TCP in no more than one box.
 pub(crate) fn upgraded_transport(upgraded: Upgraded) -> (Transport, Bytes) {
-    let upgraded = match upgraded.downcast::<TokioIo<TcpStream>>() {
-        Ok(parts) => return (Transport::Tcp(parts.io.into_inner()), parts.read_buf),
+    let upgraded = match take_back::<TcpStream>(upgraded) {
+        Ok((stream, early)) => return (Transport::Tcp(stream), early),
         Err(upgraded) => upgraded,
     };
     #[cfg(feature = "tls")]
@@ -173,4 +244,21 @@ pub(crate) fn upgraded_transport(upgraded: Upgraded) -> (Transport, Bytes) {
         Err(upgraded) => upgraded,
     };
     (Transport::Other(Box::pin(TokioIo::new(upgraded))), Bytes::new())
+}
+
+/// Takes a stream of this type back, also from where hyper-util has looked at its first bytes for the version of HTTP.
+pub(crate) fn take_back<S>(upgraded: Upgraded) -> Result<(S, Bytes), Upgraded>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let upgraded = match upgraded.downcast::<TokioIo<S>>() {
+        Ok(parts) => return Ok((parts.io.into_inner(), parts.read_buf)),
+        Err(upgraded) => upgraded,
+    };
+    #[cfg(feature = "http2")]
+    let upgraded = match hyper_util::server::conn::auto::upgrade::downcast::<TokioIo<S>>(upgraded) {
+        Ok(parts) => return Ok((parts.io.into_inner(), parts.read_buf)),
+        Err(upgraded) => upgraded,
+    };
+    Err(upgraded)
 }

@@ -137,7 +137,7 @@ impl Driver {
         }
     }
 
-    pub(super) fn end(&mut self, timeout: Option<Error>) {
+    pub(crate) fn end(&mut self, timeout: Option<Error>) {
         let lost = self.connection.has_unsent_messages() || self.unflushed;
         let ended_in = self.connection.transport_ended();
         // Both Close frames went their way, and what was accepted before ours.
