@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Method, StatusCode, header};
-use sockeye::{Body, Builder, Listener, Message, Peer, Refusal, Request, Response, Server, WebSocket};
-use support::{echo, exchange, in_time, open, read_frame, read_head, request};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
+use sockeye::{Body, Builder, Message, Peer, Refusal, Request, Response, Server, WebSocket};
+use support::{Within, echo, exchange, in_time, open, read_frame, read_head, request};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, DuplexStream, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 /// What a page and an echo beside it answer.
@@ -182,24 +183,10 @@ async fn a_unix_socket_serves_as_tcp_does() {
     std::fs::remove_file(&path).unwrap();
 }
 
-/// A listener of somebody's own: streams within the process.
-struct Within(tokio::sync::mpsc::Receiver<tokio::io::DuplexStream>);
-
-impl Listener for Within {
-    type Stream = tokio::io::DuplexStream;
-
-    async fn accept(&mut self) -> std::io::Result<(Self::Stream, Option<SocketAddr>)> {
-        match self.0.recv().await {
-            Some(stream) => Ok((stream, Some(([192, 0, 2, 1], 1).into()))),
-            None => core::future::pending().await,
-        }
-    }
-}
-
-/// A server whose connections come from within the process: under a stopped clock nothing else may be waited for.
-fn within(builder: Builder) -> tokio::sync::mpsc::Sender<tokio::io::DuplexStream> {
-    let (connect, accept) = tokio::sync::mpsc::channel(1);
-    tokio::spawn(builder.build().answer(Within(accept), answer));
+/// A server whose connections come from within the process.
+fn within(builder: Builder) -> mpsc::Sender<DuplexStream> {
+    let (connect, listener) = Within::new();
+    tokio::spawn(builder.build().answer(listener, answer));
     connect
 }
 
