@@ -251,6 +251,98 @@ async fn with_a_certificate_it_serves_https_and_wss_and_drains_as_without() {
 }
 
 #[tokio::test]
+async fn sighup_reads_the_certificate_again_and_one_that_cannot_be_used_changes_nothing() {
+    let (files, renewed) = (Files::of("reload"), Files::of("renewed"));
+    let mut server = files.serve();
+    let url = format!("wss://{}/echo", server.address);
+    let mut before = sockeye::connect(&url).tls(files.client()).await.unwrap();
+    let trusted_by = async |client: &Files| sockeye::connect(&url).tls(client.client()).await.is_ok();
+    let eventually = async |files: &Files| {
+        for _ in 0..1_000 {
+            if trusted_by(files).await {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("the certificate stays as it was");
+    };
+
+    std::fs::write(files.path("cert.pem"), "cut off").unwrap();
+    server.signal("HUP");
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(trusted_by(&files).await, "the old one goes on");
+    for name in ["cert.pem", "key.pem"] {
+        std::fs::copy(renewed.path(name), files.path(name)).unwrap();
+    }
+    server.signal("HUP");
+    eventually(&renewed).await;
+    assert!(!trusted_by(&files).await);
+    before.send("still here").await.unwrap();
+    assert_eq!(before.recv().await.unwrap(), Some(Message::from("still here")));
+    drop(before);
+    server.signal("TERM");
+    let (status, said) = server.ended().await;
+    assert_eq!(status, Some(0));
+    assert!(said.contains("the certificate stays as it was") && said.contains("cert.pem"), "{said}");
+}
+
+#[tokio::test]
+async fn pages_from_elsewhere_connect_only_where_they_are_allowed_to() {
+    let elsewhere = "https://elsewhere.example";
+    for (arguments, accepted) in [
+        (&[][..], false),
+        (&["--allow-origin", elsewhere], true),
+        (&["--allow-origin", "https://a.example", "--allow-origin", elsewhere], true),
+        (&["--allow-origin", "https://a.example"], false),
+        (&["--allow-origin", "*"], true),
+    ] {
+        let server = Server::start(arguments);
+        let own = format!("http://{}", server.address);
+        for (origin, accepted) in [(elsewhere, accepted), (&own, true)] {
+            let url = format!("ws://{}/echo", server.address);
+            let opened = sockeye::connect(url).header("Origin", origin).await;
+            assert_eq!(opened.is_ok(), accepted, "{arguments:?}: {origin}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn connections_are_bounded_in_all_and_from_one_address() {
+    let server = Server::start(&["--max-connections", "2"]);
+    let _open = (server.connect().await, server.connect().await);
+    let third = tokio::time::timeout(Duration::from_millis(300), server.connect()).await;
+    assert!(third.is_err(), "it waits");
+    let server = Server::start(&["--max-connections-per-address", "1"]);
+    let _open = server.connect().await;
+    assert!(sockeye::connect(format!("ws://{}/echo", server.address)).await.is_err());
+}
+
+#[tokio::test]
+async fn a_drain_is_spread_over_the_time_given() {
+    let mut server = Server::start(&["--drain", "2"]);
+    let mut clients = Vec::new();
+    for _ in 0..40 {
+        clients.push(server.connect().await);
+    }
+    let closed = clients.into_iter().map(|mut ws| {
+        tokio::spawn(async move {
+            assert_eq!(ws.recv().await.unwrap(), None);
+            std::time::Instant::now()
+        })
+    });
+    let closed: Vec<_> = closed.collect();
+    server.signal("TERM");
+    let mut moments = Vec::new();
+    for task in closed {
+        moments.push(task.await.unwrap());
+    }
+    // By chance not all of 40 are in the same half.
+    let took = *moments.iter().max().unwrap() - *moments.iter().min().unwrap();
+    assert!(took > Duration::from_millis(500), "{took:?}");
+    assert_eq!(server.ended().await, (Some(0), String::new()));
+}
+
+#[tokio::test]
 async fn plain_http_on_the_tls_port_is_not_answered_and_does_no_harm() {
     let files = Files::of("plain");
     let server = files.serve();
@@ -311,6 +403,10 @@ fn wrong_usage_is_one_line_and_status_2() {
         (&["serve", "--threads", "0"], "--threads"),
         (&["serve", "--max-message", "lots"], "--max-message"),
         (&["serve", "--log", "sockeye=loud"], "--log"),
+        (&["serve", "--max-connections", "0"], "--max-connections"),
+        (&["serve", "--allow-origin", "example.com"], "such as https://example.com"),
+        (&["serve", "--allow-origin", "https://example.com/"], "such as https://example.com"),
+        (&["serve", "--drain", "soon"], "--drain"),
         (&["serve", "--tls-cert", "cert.pem"], "--tls-key"),
         (&["serve", "--tls-key", "key.pem"], "--tls-cert"),
         (&["sevre"], "serve"),
