@@ -141,6 +141,58 @@ async fn other_paths_and_methods_are_answered_with_their_status() {
 }
 
 #[tokio::test]
+async fn metrics_tell_what_has_happened_in_prometheus_format() {
+    let server = Server::start(&["--max-connections-per-address", "3"]);
+    let mut ws = server.connect().await;
+    ws.send(vec![7; 1000]).await.unwrap();
+    assert!(ws.recv().await.unwrap().is_some());
+    let kept = server.connect().await;
+    ws.close(CloseCode::from(4001), "").await.unwrap();
+    drop(ws);
+    let _ = sockeye::connect(format!("ws://{}/echo", server.address)).header("Origin", "https://evil.example").await;
+    let numbers = [
+        "sockeye_websockets_opened_total{http=\"1.1\"} 2",
+        "sockeye_websockets_open 1",
+        "sockeye_websockets_closed_total{code=\"4xxx\"} 1",
+        "sockeye_requests_refused_total{reason=\"origin\"} 1",
+        // Masked frames of 8 + 1000 and 6 + 2 bytes; of 4 + 1000 and 2 + 2 bytes.
+        "sockeye_received_bytes_total 1016",
+        "sockeye_sent_bytes_total 1008",
+        "# TYPE sockeye_connections_open gauge",
+    ];
+    let mut text = String::new();
+    // The server may be about to notice.
+    for _ in 0..500 {
+        let response = server.request(Method::GET, "/metrics").await;
+        assert_eq!(response.status(), StatusCode::OK);
+        text = String::from_utf8(response.into_body().to_vec()).unwrap();
+        if numbers.iter().all(|number| text.contains(number)) {
+            drop(kept);
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("{text}");
+}
+
+#[tokio::test]
+async fn the_log_says_of_each_websocket_who_asked_for_what_and_how_it_ended() {
+    let mut server = Server::start(&["--log", "sockeye=debug"]);
+    let ws = sockeye::connect(format!("ws://{}/echo?token=secret", server.address)).await.unwrap();
+    ws.close(CloseCode::from(4001), "enough").await.unwrap();
+    drop(ws);
+    server.signal("TERM");
+    let (_, said) = server.ended().await;
+    // Colours apart.
+    let said: String = said.split('\u{1b}').map(|part| part.split_once('m').map_or(part, |(_, text)| text)).collect();
+    let line = said.lines().find(|line| line.contains("closed code=4001")).unwrap_or_else(|| panic!("{said}"));
+    for part in ["websocket{peer=127.0.0.1:", "path=\"/echo\"", "version=HTTP/1.1", "reason=\"enough\"", "clean=true"] {
+        assert!(line.contains(part), "{part}: {line}");
+    }
+    assert!(!said.contains("secret"), "a query may hold what is nobody else's business: {said}");
+}
+
+#[tokio::test]
 async fn the_echo_takes_messages_up_to_its_limit_and_no_longer_ones() {
     let server = Server::start(&["--max-message", "1000"]);
     let mut ws = server.connect().await;

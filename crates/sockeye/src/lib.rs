@@ -69,6 +69,7 @@ mod futures;
 #[cfg(feature = "tls")]
 mod tls;
 mod client;
+mod metrics;
 mod server;
 
 pub use budget::Budget;

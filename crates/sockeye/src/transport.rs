@@ -28,12 +28,22 @@ pub(crate) enum Transport {
 /// Apart, as connections that nobody counts do not pay for it.
 pub(crate) struct Seated {
     transport: Transport,
-    _seat: Arc<Seat>,
+    seat: Arc<Seat>,
+}
+
+impl Seated {
+    fn sent(&mut self, write: impl FnOnce(Pin<&mut Transport>) -> Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        let written = write(Pin::new(&mut self.transport));
+        if let Poll::Ready(Ok(bytes)) = written {
+            self.seat.traffic().sent(bytes);
+        }
+        written
+    }
 }
 
 impl Transport {
     pub(crate) fn seated(self, seat: Arc<Seat>) -> Self {
-        Self::Seated(Box::new(Seated { transport: self, _seat: seat }))
+        Self::Seated(Box::new(Seated { transport: self, seat }))
     }
 }
 
@@ -50,7 +60,12 @@ impl AsyncRead for Transport {
                 Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => Poll::Ready(Ok(())),
                 read => read,
             },
-            Self::Seated(seated) => Pin::new(&mut seated.transport).poll_read(cx, buf),
+            Self::Seated(seated) => {
+                let before = buf.filled().len();
+                let read = Pin::new(&mut seated.transport).poll_read(cx, buf);
+                seated.seat.traffic().received(buf.filled().len() - before);
+                read
+            }
             Self::Ended => Poll::Ready(Err(ended())),
         }
     }
@@ -61,7 +76,7 @@ impl AsyncWrite for Transport {
         match &mut *self {
             Self::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
             Self::Other(stream) => stream.as_mut().poll_write(cx, buf),
-            Self::Seated(seated) => Pin::new(&mut seated.transport).poll_write(cx, buf),
+            Self::Seated(seated) => seated.sent(|transport| transport.poll_write(cx, buf)),
             Self::Ended => Poll::Ready(Err(ended())),
         }
     }
@@ -74,7 +89,7 @@ impl AsyncWrite for Transport {
         match &mut *self {
             Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
             Self::Other(stream) => stream.as_mut().poll_write_vectored(cx, bufs),
-            Self::Seated(seated) => Pin::new(&mut seated.transport).poll_write_vectored(cx, bufs),
+            Self::Seated(seated) => seated.sent(|transport| transport.poll_write_vectored(cx, bufs)),
             Self::Ended => Poll::Ready(Err(ended())),
         }
     }

@@ -1,6 +1,7 @@
 //! `sockeye serve`: the page, an echo, and a word for those who watch over it.
 
 mod echo;
+mod metrics;
 mod page;
 mod routes;
 mod tls;
@@ -17,10 +18,13 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
 use tracing_subscriber::EnvFilter;
 
+use routes::Routes;
+
 /// What `sockeye serve` takes.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Serves / (the page), /echo (a WebSocket that sends everything back) and /healthz, over HTTP/1.1 and HTTP/2.
+Serves / (the page), /echo (a WebSocket that sends everything back), /healthz and /metrics (Prometheus' format),
+over HTTP/1.1 and HTTP/2.
 SIGINT or SIGTERM closes every connection with 1001 and exits with 0; a second one exits at once.
 SIGHUP reads the certificate and its key again.
 
@@ -122,6 +126,7 @@ pub(crate) fn run(args: Args) -> ExitCode {
 }
 
 async fn serve(args: Args) -> io::Result<()> {
+    let routes = Routes::new();
     // Before anybody can know the address, so that no signal finds us unprepared.
     let mut stop = Stop::new()?;
     let certificate = args.tls_cert.as_deref().zip(args.tls_key.as_deref());
@@ -139,7 +144,7 @@ async fn serve(args: Args) -> io::Result<()> {
     let _ = writeln!(io::stdout(), "listening on {scheme}://{}", listener.local_addr()?);
 
     tokio::select! {
-        served = server.answer(listener, |request| core::future::ready(routes::answer(request))) => return served,
+        served = server.answer(listener, move |request| core::future::ready(routes.answer(request))) => return served,
         () = stop.asked() => {}
     }
     let drain = server.drain().begin().spread(Duration::from_secs(args.drain.into()));

@@ -15,6 +15,7 @@ use super::connection;
 use super::drain::Phase;
 use super::handle::{Answer, Inner};
 use super::listener::Listener;
+use crate::metrics;
 
 /// Accepts connections until the server stops, or the listener is none any more.
 pub(super) async fn run(server: Arc<Inner>, listener: impl Listener, answer: Answer) -> io::Result<()> {
@@ -35,6 +36,7 @@ async fn accept(server: &Arc<Inner>, mut listener: impl Listener, answer: Answer
     let mut warned: Option<Instant> = None;
     loop {
         if !server.admission.has_room() {
+            metrics::connection_refused("full");
             if warned.is_none_or(|warned| warned.elapsed() >= MINUTE) {
                 warn!(open = server.admission.open(), "no more connections are accepted until some have ended");
                 warned = Some(Instant::now());
@@ -56,7 +58,10 @@ async fn accept(server: &Arc<Inner>, mut listener: impl Listener, answer: Answer
                         tokio::spawn(connection::serve(stream, address, permit, server, answer));
                     }
                     // To answer would take as much as to serve: it is what the limit is to save.
-                    Err(_) => debug!(?address, "this address has as many connections as it may have"),
+                    Err(_) => {
+                        metrics::connection_refused("address");
+                        debug!(?address, "this address has as many connections as it may have");
+                    }
                 }
             }
             Err(error) if is_the_listener_s(&error) => return error,

@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Notify;
 
+use crate::metrics;
+
 /// What is counted, and the bounds on it.
 #[derive(Debug)]
 pub(super) struct Admission {
@@ -73,6 +75,7 @@ impl Admission {
         let more = |open: usize| (open < self.in_all).then_some(open + 1);
         self.open.fetch_update(Ordering::SeqCst, Ordering::SeqCst, more).map_err(|_| Refused::InAll)?;
         // From here on it gives the place back when it is dropped.
+        metrics::connections(1.0);
         let mut permit = Permit { admission: Arc::clone(self), network: None };
         if let Some(address) = address.filter(|_| self.per_address < usize::MAX) {
             let network = Network::of(address.ip());
@@ -114,6 +117,7 @@ impl Drop for Permit {
                 }
             }
         }
+        metrics::connections(-1.0);
         admission.open.fetch_sub(1, Ordering::SeqCst);
         admission.left.notify_waiters();
     }

@@ -15,6 +15,7 @@ use super::drain::Drain;
 use super::handle::{Inner, Server};
 use super::upgrade::Upgrader;
 use crate::budget::Budget;
+use crate::metrics;
 #[cfg(feature = "tls")]
 use crate::tls;
 
@@ -122,6 +123,7 @@ impl Builder {
 
     /// Makes the server. It serves once it is given a listener.
     pub fn build(self) -> Server {
+        metrics::describe();
         self.make(true)
     }
 
@@ -131,7 +133,7 @@ impl Builder {
             upgrader: self.upgrader,
             admission: Admission::new(self.max_connections, self.max_connections_per_address),
             drain: self.drain.unwrap_or_default(),
-            takes_note,
+            takes_note: takes_note || cfg!(feature = "metrics"),
             idle: self.idle,
             streams: self.streams,
             #[cfg(feature = "tls")]

@@ -23,6 +23,7 @@ use super::handle::{Answer, Inner};
 use super::http::{self as versions, Connection as _};
 use super::pace::{Exchange, Pace};
 use super::peer::Peer;
+use crate::metrics;
 #[cfg(feature = "tls")]
 use crate::tls;
 
@@ -86,8 +87,14 @@ where
                 let peer = peer.with_tls(stream.get_ref().1);
                 http(stream, Connection { server, peer, pace, permit }, answer).await;
             }
-            Some(Err(error)) => debug!(%error, "a TLS handshake failed"),
-            None => debug!("a TLS handshake took too long"),
+            Some(Err(error)) => {
+                metrics::handshake_failed("tls");
+                debug!(%error, "a TLS handshake failed");
+            }
+            None => {
+                metrics::handshake_failed("late");
+                debug!("a TLS handshake took too long");
+            }
         }
         return;
     }
@@ -125,12 +132,18 @@ where
         loop {
             if let Poll::Ready(ended) = http.as_mut().poll(cx) {
                 if let Err(error) = ended {
+                    if pace.is_opening() {
+                        metrics::handshake_failed("http");
+                    }
                     debug!(%error, "a connection ended with an error");
                 }
                 return Poll::Ready(());
             }
             let late = passed.as_mut().poll(cx).is_ready();
             if over.as_mut().poll(cx).is_ready() || (late && (is_told || !pace.is_multiplexed())) {
+                if pace.is_opening() {
+                    metrics::handshake_failed("late");
+                }
                 debug!("a connection was cut off");
                 return Poll::Ready(());
             }

@@ -11,11 +11,12 @@ use std::panic::catch_unwind;
 use std::sync::Arc;
 
 use sockeye_proto::CloseCode;
-use tracing::{debug, error};
+use tracing::{Span, debug, error};
 
 use super::seat::Seat;
 use crate::driven::Drive;
 use crate::error::Phase;
+use crate::metrics;
 use crate::sender::Sender;
 use crate::shared::{Handle, Shared};
 use crate::websocket::WebSocket;
@@ -26,17 +27,25 @@ pub type HandlerResult = Result<(), Box<dyn Error + Send + Sync>>;
 /// Runs a handler on a connection, which is driven meanwhile, and closes the connection behind it: 1000 after `Ok`, 1011
 /// after an error or a panic. A handler that has given its WebSocket, or the receiving half of it, away leaves closing it
 /// to the new owner.
-pub(super) fn drive<H, F>(ws: WebSocket, handler: H, seat: Option<Arc<Seat>>) -> Handled<F>
+///
+/// The span is that of all that happens on the way.
+pub(super) fn drive<H, F>(ws: WebSocket, handler: H, seat: Option<Arc<Seat>>, span: Span) -> Handled<F>
 where
     H: FnOnce(WebSocket) -> F,
     F: Future<Output = HandlerResult>,
 {
     let connection = Arc::clone(ws.shared());
     connection.keep();
+    let span = (!span.is_disabled()).then(|| Box::new(span));
+    let begin = || Box::pin(handler(ws));
     // `None`: it panicked.
-    let handler = catch_unwind(AssertUnwindSafe(|| Box::pin(handler(ws)))).ok();
+    let handler = catch_unwind(AssertUnwindSafe(|| match &span {
+        Some(span) => span.in_scope(begin),
+        None => begin(),
+    }))
+    .ok();
     let stage = Stage::Handles { drive: Drive::new(Some(Arc::clone(&connection))), connection };
-    Handled { handler, stage, _seat: seat }
+    Handled { handler, stage, span, _seat: seat }
 }
 
 /// A handler at work, and the end of its connection. A future by hand, as it lives as long as the connection, and an `async
@@ -46,6 +55,8 @@ pub(super) struct Handled<F> {
     handler: Option<Pin<Box<F>>>,
     // Behind the handler, so that what that holds is dropped while its connections are driven.
     stage: Stage,
+    /// Where somebody listens.
+    span: Option<Box<Span>>,
     _seat: Option<Arc<Seat>>,
 }
 
@@ -61,7 +72,8 @@ where
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let Self { handler, stage, .. } = self.get_mut();
+        let Self { handler, stage, span, .. } = self.get_mut();
+        let _entered = span.as_ref().map(|span| span.enter());
         if let Stage::Handles { drive, connection } = stage {
             let ended = ready!(drive.poll(cx, |cx| {
                 let polled =
@@ -103,11 +115,17 @@ async fn end(connection: Arc<Shared>, ended: Option<HandlerResult>) {
             CloseCode::INTERNAL_ERROR
         }
     };
-    if kept.handle.let_go()
-        && let Err(error) = kept.close(code, "").await
-    {
+    if !kept.handle.let_go() {
+        // It has another owner.
+        return;
+    }
+    if let Err(error) = kept.close(code, "").await {
         debug!(error = &error as &dyn Error, "the connection did not close cleanly");
     }
+    let closed = kept.closed().await;
+    metrics::closed(closed.code());
+    Span::current().record("code", closed.code().as_u16());
+    debug!(code = closed.code().as_u16(), reason = closed.reason(), clean = closed.is_clean(), "closed");
 }
 
 /// Whether an error is one that a connection ends with.

@@ -33,19 +33,28 @@ struct State {
     busy: usize,
     /// There has been one of many.
     multiplexed: bool,
+    /// No request has come yet.
+    opening: bool,
 }
 
 impl Pace {
     /// That of a connection that has just been accepted.
     pub(super) fn new(opening: Duration, idle: Duration) -> Arc<Self> {
-        let state = State { deadline: now().checked_add(opening), busy: 0, multiplexed: false };
+        let state = State { deadline: now().checked_add(opening), busy: 0, multiplexed: false, opening: true };
         Arc::new(Self { state: Mutex::new(state), changed: Notify::new(), opening, idle })
     }
 
     /// A request is to be answered. `alone`: nothing else goes on meanwhile, as over HTTP/1.1.
     pub(super) fn begin(self: &Arc<Self>, alone: bool) -> Exchange {
-        self.change(|state| *state = State { deadline: None, busy: state.busy + 1, multiplexed: !alone });
+        self.change(|state| {
+            *state = State { deadline: None, busy: state.busy + 1, multiplexed: !alone, opening: false };
+        });
         Exchange { pace: Arc::clone(self), alone }
+    }
+
+    /// Whether it has got no further than that.
+    pub(super) fn is_opening(&self) -> bool {
+        self.state().opening
     }
 
     /// Whether there are streams.

@@ -15,15 +15,17 @@ use sockeye_proto::handshake::{Agreed, OriginPolicy, Refusal};
 use sockeye_proto::{Limits, Role};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tracing::debug;
+use tracing::{Span, debug, field, info_span};
 
 use super::admission::Permit;
 use super::connection::Visit;
 use super::drain::Drain;
 use super::drive::{HandlerResult, drive};
+use super::peer::Peer;
 use super::seat::Seat;
 use super::stream::stream;
 use crate::budget::Budget;
+use crate::metrics;
 use crate::transport::Transport;
 use crate::websocket::WebSocket;
 
@@ -120,6 +122,13 @@ impl Upgrader {
     /// # Errors
     /// The [`Refusal`], which knows the HTTP response that tells the client.
     pub fn upgrade<B>(&self, request: &mut Request<B>) -> Result<Upgrade, Refusal> {
+        self.judge(request).inspect_err(|refusal| {
+            metrics::request_refused(refusal);
+            debug!(%refusal, path = request.uri().path(), "refused a WebSocket");
+        })
+    }
+
+    fn judge<B>(&self, request: &mut Request<B>) -> Result<Upgrade, Refusal> {
         let is_stream = request.version() >= Version::HTTP_2;
         let (response, agreed) = if is_stream {
             accept_connect(request, protocol(request), &self.options)?
@@ -137,10 +146,17 @@ impl Upgrader {
             Some(visit) if is_stream => Some(visit.admit().map_err(|_| Refusal::Full)?),
             _ => None,
         };
-        let upgraded = hyper::upgrade::on(request);
+        let upgraded = hyper::upgrade::on(&mut *request);
         let settings =
             Settings { compression: self.compression, limits: Arc::clone(&self.limits), budget: self.budget.clone() };
-        Ok(Upgrade { response, agreed, upgraded, is_stream, settings, visit, permit, drain })
+        let span = info_span!(
+            "websocket",
+            peer = request.extensions().get().and_then(Peer::address).map(field::display),
+            path = request.uri().path(),
+            version = ?request.version(),
+            code = field::Empty,
+        );
+        Ok(Upgrade { response, agreed, upgraded, is_stream, settings, visit, permit, drain, span })
     }
 }
 
@@ -174,6 +190,7 @@ pub struct Upgrade {
     visit: Option<Arc<Visit>>,
     permit: Option<Permit>,
     drain: Option<Drain>,
+    span: Span,
 }
 
 impl Upgrade {
@@ -197,7 +214,7 @@ impl Upgrade {
         H: FnOnce(WebSocket) -> F + Send + 'static,
         F: Future<Output = HandlerResult> + Send + 'static,
     {
-        let Self { response, agreed, upgraded, is_stream, settings, visit, permit, drain } = self;
+        let Self { response, agreed, upgraded, is_stream, settings, visit, permit, drain, span } = self;
         // From here on a drain waits for it.
         let member = drain.map(|drain| drain.enter());
         tokio::spawn(async move {
@@ -205,7 +222,8 @@ impl Upgrade {
                 Ok(upgraded) => {
                     let (transport, early) =
                         if is_stream { (stream(upgraded), Bytes::new()) } else { upgraded_transport(upgraded) };
-                    let seat = Seat::take(visit, permit, member);
+                    let read_ahead = early.len();
+                    let seat = Seat::take(visit, permit, member, is_stream);
                     let transport = match &seat {
                         Some(seat) => transport.seated(Arc::clone(seat)),
                         None => transport,
@@ -213,10 +231,11 @@ impl Upgrade {
                     let Settings { compression, limits, budget } = settings;
                     let ws = WebSocket::opened((transport, early), Role::Server, limits, budget, &compression, agreed);
                     if let Some(seat) = &seat {
+                        seat.traffic().received(read_ahead);
                         seat.is(&ws);
                     }
                     // In a task of its own: this one holds on to all that opening took.
-                    tokio::spawn(drive(ws, handler, seat));
+                    tokio::spawn(drive(ws, handler, seat, span));
                 }
                 Err(error) => debug!(%error, "the client left during the opening handshake"),
             }
