@@ -1,4 +1,5 @@
-//! What a connection costs a server in memory once it has been used and is idle, with and without compression.
+//! What a connection costs a server in memory once it has been used and is idle: with and without compression, and where the
+//! server counts its connections and can close them over a time.
 //!
 //! ```text
 //! cargo bench -p sockeye --bench memory               10,000 connections each (1,000 with takeover)
@@ -10,7 +11,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-use sockeye::{Compression, Message, Upgrader, WebSocket};
+use sockeye::{Compression, Message, Server, Upgrader, WebSocket};
 use tokio::net::TcpListener;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
@@ -42,9 +43,9 @@ fn compression(mode: &str) -> Compression {
 
 /// Runs each mode in processes of its own and prints what a connection costs.
 fn compare(count: usize) -> Result<()> {
-    println!("{:<12} {:>12} {:>22}", "compression", "connections", "bytes per connection");
+    println!("{:<12} {:>12} {:>22}", "mode", "connections", "bytes per connection");
     let mut without = 0;
-    for mode in ["off", "no-takeover", "takeover"] {
+    for mode in ["off", "counted", "no-takeover", "takeover"] {
         // A quarter of a megabyte each: as many as that of the others would not fit.
         let count = if mode == "takeover" { count.min(1_000) } else { count };
         let mut server = Process::start(&["server", mode])?;
@@ -68,19 +69,24 @@ fn compare(count: usize) -> Result<()> {
 async fn server(mode: &str) -> Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     println!("{}", listener.local_addr()?);
-    let upgrader = Upgrader::default().compression(compression(mode));
-    let serve = sockeye::serve(listener, |mut ws: WebSocket| async move {
-        while let Some(message) = ws.recv().await? {
-            ws.send(message).await?;
-        }
-        Ok(())
-    })
-    .upgrader(upgrader);
-    tokio::spawn(serve.into_future());
+    if mode == "counted" {
+        let bounded = Server::builder().max_connections(1 << 20).max_connections_per_address(1 << 20);
+        tokio::spawn(bounded.build().serve(listener, echo));
+    } else {
+        let upgrader = Upgrader::default().compression(compression(mode));
+        tokio::spawn(sockeye::serve(listener, echo).upgrader(upgrader).into_future());
+    }
     let (ask, mut asked) = tokio::sync::mpsc::unbounded_channel();
     std::thread::spawn(move || std::io::stdin().lock().lines().try_for_each(|line| ask.send(line).map_err(drop)));
     while asked.recv().await.is_some() {
         println!("{}", resident()?);
+    }
+    Ok(())
+}
+
+async fn echo(mut ws: WebSocket) -> Result<()> {
+    while let Some(message) = ws.recv().await? {
+        ws.send(message).await?;
     }
     Ok(())
 }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use sockeye_proto::CloseCode;
 use tracing::{Span, debug, error};
 
-use super::seat::Seat;
+use super::seat::Along;
 use crate::driven::Drive;
 use crate::error::Phase;
 use crate::metrics;
@@ -28,24 +28,23 @@ pub type HandlerResult = Result<(), Box<dyn Error + Send + Sync>>;
 /// after an error or a panic. A handler that has given its WebSocket, or the receiving half of it, away leaves closing it
 /// to the new owner.
 ///
-/// The span is that of all that happens on the way.
-pub(super) fn drive<H, F>(ws: WebSocket, handler: H, seat: Option<Arc<Seat>>, span: Span) -> Handled<F>
+/// `along` is what goes along with it, until both have ended.
+pub(super) fn drive<H, F>(ws: WebSocket, handler: H, along: Option<Box<Along>>) -> Handled<F>
 where
     H: FnOnce(WebSocket) -> F,
     F: Future<Output = HandlerResult>,
 {
     let connection = Arc::clone(ws.shared());
     connection.keep();
-    let span = (!span.is_disabled()).then(|| Box::new(span));
     let begin = || Box::pin(handler(ws));
     // `None`: it panicked.
-    let handler = catch_unwind(AssertUnwindSafe(|| match &span {
-        Some(span) => span.in_scope(begin),
+    let handler = catch_unwind(AssertUnwindSafe(|| match &along {
+        Some(along) => along.span().in_scope(begin),
         None => begin(),
     }))
     .ok();
     let stage = Stage::Handles { drive: Drive::new(Some(Arc::clone(&connection))), connection };
-    Handled { handler, stage, span, _seat: seat }
+    Handled { handler, stage, along }
 }
 
 /// A handler at work, and the end of its connection. A future by hand, as it lives as long as the connection, and an `async
@@ -55,9 +54,7 @@ pub(super) struct Handled<F> {
     handler: Option<Pin<Box<F>>>,
     // Behind the handler, so that what that holds is dropped while its connections are driven.
     stage: Stage,
-    /// Where somebody listens.
-    span: Option<Box<Span>>,
-    _seat: Option<Arc<Seat>>,
+    along: Option<Box<Along>>,
 }
 
 enum Stage {
@@ -72,8 +69,8 @@ where
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let Self { handler, stage, span, .. } = self.get_mut();
-        let _entered = span.as_ref().map(|span| span.enter());
+        let Self { handler, stage, along } = self.get_mut();
+        let _entered = along.as_ref().map(|along| along.span().enter());
         if let Stage::Handles { drive, connection } = stage {
             let ended = ready!(drive.poll(cx, |cx| {
                 let polled =

@@ -15,14 +15,13 @@ use sockeye_proto::handshake::{Agreed, OriginPolicy, Refusal};
 use sockeye_proto::{Limits, Role};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tracing::{Span, debug, field, info_span};
+use tracing::{debug, field, info_span};
 
-use super::admission::Permit;
 use super::connection::Visit;
 use super::drain::Drain;
 use super::drive::{HandlerResult, drive};
 use super::peer::Peer;
-use super::seat::Seat;
+use super::seat::Note;
 use super::stream::stream;
 use crate::budget::Budget;
 use crate::metrics;
@@ -156,7 +155,8 @@ impl Upgrader {
             version = ?request.version(),
             code = field::Empty,
         );
-        Ok(Upgrade { response, agreed, upgraded, is_stream, settings, visit, permit, drain, span })
+        let note = Note::take(span, visit, permit, drain);
+        Ok(Upgrade { response, agreed, upgraded, is_stream, settings, note })
     }
 }
 
@@ -187,10 +187,7 @@ pub struct Upgrade {
     /// It will be a stream of HTTP/2.
     is_stream: bool,
     settings: Settings,
-    visit: Option<Arc<Visit>>,
-    permit: Option<Permit>,
-    drain: Option<Drain>,
-    span: Span,
+    note: Option<Box<Note>>,
 }
 
 impl Upgrade {
@@ -214,28 +211,27 @@ impl Upgrade {
         H: FnOnce(WebSocket) -> F + Send + 'static,
         F: Future<Output = HandlerResult> + Send + 'static,
     {
-        let Self { response, agreed, upgraded, is_stream, settings, visit, permit, drain, span } = self;
-        // From here on a drain waits for it.
-        let member = drain.map(|drain| drain.enter());
+        let Self { response, agreed, upgraded, is_stream, settings, mut note } = self;
+        if let Some(note) = &mut note {
+            note.enter();
+        }
         tokio::spawn(async move {
             match upgraded.await {
                 Ok(upgraded) => {
                     let (transport, early) =
                         if is_stream { (stream(upgraded), Bytes::new()) } else { upgraded_transport(upgraded) };
-                    let read_ahead = early.len();
-                    let seat = Seat::take(visit, permit, member, is_stream);
-                    let transport = match &seat {
-                        Some(seat) => transport.seated(Arc::clone(seat)),
+                    let along = note.map(|note| note.sit(is_stream, early.len()));
+                    let transport = match &along {
+                        Some(along) => transport.seated(Arc::clone(along.seat())),
                         None => transport,
                     };
                     let Settings { compression, limits, budget } = settings;
                     let ws = WebSocket::opened((transport, early), Role::Server, limits, budget, &compression, agreed);
-                    if let Some(seat) = &seat {
-                        seat.traffic().received(read_ahead);
-                        seat.is(&ws);
+                    if let Some(along) = &along {
+                        along.is(&ws);
                     }
                     // In a task of its own: this one holds on to all that opening took.
-                    tokio::spawn(drive(ws, handler, seat, span));
+                    tokio::spawn(drive(ws, handler, along));
                 }
                 Err(error) => debug!(%error, "the client left during the opening handshake"),
             }
