@@ -82,6 +82,10 @@ pub use receiver::Receiver;
 pub use recv_stream::RecvStream;
 pub use send_stream::SendStream;
 pub use sender::{Sender, TrySendError};
+#[cfg(feature = "axum")]
+pub use server::Rejection;
+#[cfg(feature = "tower")]
+pub use server::WithDrain;
 pub use server::{
     Body, Builder, Drain, Draining, HandlerResult, Listener, Peer, Request, Response, Serve, Server, Upgrade, Upgrader,
     serve, upgrade,

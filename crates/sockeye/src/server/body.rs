@@ -5,6 +5,7 @@ use core::future::poll_fn;
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
 use std::io;
+use std::sync::{Mutex, PoisonError};
 
 use bytes::{Bytes, BytesMut};
 use hyper::body::{Body as _, Frame, Incoming, SizeHint};
@@ -35,7 +36,8 @@ enum Kind {
     #[default]
     Empty,
     Whole(Bytes),
-    Read(Pin<Box<dyn AsyncRead + Send>>),
+    /// Never locked: it makes a request one that can be referred to across an await, whatever the reader is.
+    Read(Mutex<Pin<Box<dyn AsyncRead + Send>>>),
     Received(Incoming),
 }
 
@@ -45,7 +47,7 @@ const PIECE: usize = 16 << 10;
 impl Body {
     /// A body that is read as it is sent, to its end. An error cuts the response off.
     pub fn from_reader(reader: impl AsyncRead + Send + 'static) -> Self {
-        Self(Kind::Read(Box::pin(reader)))
+        Self(Kind::Read(Mutex::new(Box::pin(reader))))
     }
 
     pub(super) const fn received(body: Incoming) -> Self {
@@ -90,6 +92,7 @@ impl Kind {
             Self::Read(reader) => {
                 let mut piece = vec![0; PIECE];
                 let mut buffer = ReadBuf::new(&mut piece);
+                let reader = reader.get_mut().unwrap_or_else(PoisonError::into_inner);
                 let read = ready!(reader.as_mut().poll_read(cx, &mut buffer));
                 let len = buffer.filled().len();
                 piece.truncate(len);

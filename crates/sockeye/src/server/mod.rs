@@ -17,7 +17,13 @@ mod seat;
 mod drain;
 mod drive;
 mod serve;
+#[cfg(feature = "axum")]
+mod axum;
+#[cfg(feature = "tower")]
+mod tower;
 
+#[cfg(feature = "axum")]
+pub use axum::Rejection;
 pub use body::{Body, Request, Response};
 pub use builder::Builder;
 pub use drain::{Drain, Draining};
@@ -28,6 +34,8 @@ pub use peer::Peer;
 pub(crate) use seat::Seat;
 pub use serve::{Serve, serve};
 
+#[cfg(feature = "tower")]
+pub use tower::WithDrain;
 #[cfg(feature = "tls")]
 pub(crate) use upgrade::take_back;
 pub(crate) use upgrade::upgraded_transport;

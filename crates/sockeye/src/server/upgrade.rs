@@ -28,8 +28,8 @@ use crate::metrics;
 use crate::transport::Transport;
 use crate::websocket::WebSocket;
 
-/// Judges a request to open a WebSocket: by what its [`Server`](super::Server) was built with, elsewhere by the default
-/// [`Upgrader`].
+/// Judges a request to open a WebSocket: by the [`Upgrader`] that a layer has put into the request's extensions, if there is
+/// one, else by what its [`Server`](super::Server) was built with, elsewhere by the default one.
 ///
 /// ```
 /// use http_body_util::Full;
@@ -56,6 +56,9 @@ use crate::websocket::WebSocket;
 /// # Errors
 /// The [`Refusal`], which knows the HTTP response that tells the client.
 pub fn upgrade<B>(request: &mut Request<B>) -> Result<Upgrade, Refusal> {
+    if let Some(upgrader) = request.extensions().get::<Upgrader>().cloned() {
+        return upgrader.upgrade(request);
+    }
     match request.extensions().get::<Arc<Visit>>().cloned() {
         Some(visit) => visit.server().upgrader.upgrade(request),
         None => Upgrader::default().upgrade(request),
