@@ -5,16 +5,20 @@ use std::fs;
 
 use crate::process::{Step, target};
 use crate::rust::{FEATURES, closing_line};
-use crate::setup::{NODE, NPM, VENV, folder, need, npm_ci, pip_install};
+use crate::setup::{HAPROXY, NODE, NPM, VENV, folder, need, npm_ci, pip_install};
 use crate::stage::{Outcome, Stage};
 
 pub(crate) fn stage() -> Stage {
-    Stage { name: "interop", about: "Python websockets and Node ws, both directions", run: Box::new(run) }
+    Stage {
+        name: "interop",
+        about: "Python websockets and Node ws, both directions, HTTP/2, HAProxy",
+        run: Box::new(run),
+    }
 }
 
 fn run() -> Outcome {
     let interop = folder("conformance/interop")?;
-    need(&[VENV, NODE, NPM])?;
+    need(&[VENV, NODE, NPM, HAPROXY])?;
     let peers = target().join("peers");
     fs::create_dir_all(&peers)?;
     for list in ["package.json", "package-lock.json"] {

@@ -17,6 +17,7 @@ pub(crate) struct Tool {
 pub(crate) const CHROMIUM: Tool = Tool { probe: &["chromium", "--version"], package: "chromium" };
 pub(crate) const CXX: Tool = Tool { probe: &["c++", "--version"], package: "g++" };
 pub(crate) const FFMPEG: Tool = Tool { probe: &["ffmpeg", "-version"], package: "ffmpeg" };
+pub(crate) const HAPROXY: Tool = Tool { probe: &["haproxy", "-v"], package: "haproxy" };
 pub(crate) const NODE: Tool = Tool { probe: &["node", "--version"], package: "nodejs" };
 pub(crate) const NPM: Tool = Tool { probe: &["npm", "--version"], package: "npm" };
 pub(crate) const PIP: Tool = Tool { probe: &["python3", "-m", "pip", "--version"], package: "python3-pip" };

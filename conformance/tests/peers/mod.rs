@@ -57,6 +57,40 @@ pub(crate) async fn over_http2(address: SocketAddr) -> Server {
     Server::start(python).await
 }
 
+/// HAProxy in front of a server, by the configuration of the guide. Dropping it ends it.
+pub(crate) struct HaProxy {
+    _process: Child,
+    pub(crate) address: SocketAddr,
+}
+
+impl HaProxy {
+    /// `over_http2`: to the server.
+    pub(crate) async fn before(server: SocketAddr, over_http2: bool) -> Self {
+        let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/guide/haproxy.cfg");
+        let config = std::fs::read_to_string(guide).expect("the guide has a configuration");
+        // It cannot say which free port it has taken, so one is looked for.
+        let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+        let address = free.expect("there is a free port");
+        // Without the check: this server has nothing but WebSockets.
+        let behind = if over_http2 { format!("{server} proto h2") } else { server.to_string() };
+        let changed = config.replace("127.0.0.1:8080 check\n", &format!("{behind}\n"));
+        assert_ne!(changed, config, "the guide has a line for the server");
+        let config = changed.replace("127.0.0.1:8081", &address.to_string());
+        let file = std::env::temp_dir().join(format!("sockeye-haproxy-{}.cfg", address.port()));
+        std::fs::write(&file, config).expect("there is room for a file");
+        let process = Command::new("haproxy").arg("-db").arg("-f").arg(&file).kill_on_drop(true).spawn();
+        let process = process.expect("HAProxy starts; `cargo xtask test interop` installs it");
+        let ready = async {
+            while tokio::net::TcpStream::connect(address).await.is_err() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        timeout(PATIENCE, ready).await.expect("HAProxy listens");
+        let _ = std::fs::remove_file(file);
+        Self { _process: process, address }
+    }
+}
+
 /// A peer's server. Dropping it ends it.
 pub(crate) struct Server {
     child: Child,
