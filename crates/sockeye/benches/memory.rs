@@ -1,5 +1,5 @@
-//! What a connection costs a server in memory once it has been used and is idle: with and without compression, and where the
-//! server counts its connections and can close them over a time.
+//! What a WebSocket costs a server in memory once it has been used and is idle: with and without compression, where the server
+//! counts its connections and can close them over a time, and over HTTP/2 with a hundred on each connection.
 //!
 //! ```text
 //! cargo bench -p sockeye --bench memory               10,000 connections each (1,000 with takeover)
@@ -8,11 +8,15 @@
 //! Server and clients are processes of their own, as descriptors are limited for each; the server's resident memory is
 //! what `/proc/self/statm` says, so Linux only. Every client sends one text of 1 KiB, has it back, and is silent.
 
+#[path = "../tests/support/http2.rs"]
+mod http2;
+
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-use sockeye::{Compression, Message, Server, Upgrader, WebSocket};
-use tokio::net::TcpListener;
+use http2::Http2;
+use sockeye::{Compression, Limits, Message, Server, Upgrader, WebSocket};
+use tokio::net::{TcpListener, TcpStream};
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
@@ -45,7 +49,7 @@ fn compression(mode: &str) -> Compression {
 fn compare(count: usize) -> Result<()> {
     println!("{:<12} {:>12} {:>22}", "mode", "connections", "bytes per connection");
     let mut without = 0;
-    for mode in ["off", "counted", "no-takeover", "takeover"] {
+    for mode in ["off", "counted", "http2", "no-takeover", "takeover"] {
         // A quarter of a megabyte each: as many as that of the others would not fit.
         let count = if mode == "takeover" { count.min(1_000) } else { count };
         let mut server = Process::start(&["server", mode])?;
@@ -107,8 +111,16 @@ fn resident() -> Result<usize> {
 async fn clients(address: &str, count: usize, mode: &str) -> Result<()> {
     let text = "{\"id\":12345,\"name\":\"你好\",\"tags\":[\"a\",\"b\"],\"on\":true},".repeat(20)[..1000].to_owned();
     let mut open = Vec::with_capacity(count);
-    for _ in 0..count {
-        let mut ws = sockeye::connect(format!("ws://{address}/")).compression(compression(mode)).await?;
+    let mut http2 = None;
+    for number in 0..count {
+        let mut ws = if mode == "http2" {
+            if number % 100 == 0 {
+                http2 = Some(Http2::over(TcpStream::connect(address).await?).await);
+            }
+            http2.as_ref().ok_or("the first has opened it")?.websocket(Limits::default()).await
+        } else {
+            sockeye::connect(format!("ws://{address}/")).compression(compression(mode)).await?
+        };
         ws.send(text.clone()).await?;
         if ws.recv().await? != Some(Message::from(text.clone())) {
             return Err("something else came back".into());
