@@ -30,14 +30,16 @@
 //! # Ok(()) }
 //! ```
 //!
-//! To share a port with other HTTP, call [`upgrade`] in a hyper service.
+//! [`Server`] has what one in the open needs: limits on connections, ordinary HTTP beside WebSockets, asking before one is
+//! opened, an end in good order ([`Drain`]). In a server of another crate call [`upgrade`].
 //!
 //! | what | where |
 //! |---|---|
 //! | the protocol itself, without I/O | [`sockeye-proto`](sockeye_proto) |
 //! | [`WebSocket`]: one type for client and server | `websocket.rs`, driven by `stream.rs`, the only file that touches socket I/O |
 //! | [`connect`] | `client.rs` |
-//! | [`serve`], [`upgrade`] | `server/` |
+//! | [`Server`], [`serve`], [`upgrade`]; HTTP/2 with the feature `http2`, on by default; `axum`, `tower` | `server/` |
+//! | numbers for a dashboard, with the feature `metrics` | `metrics.rs` |
 //! | TLS: `wss:` URLs, and [`Serve`] with a certificate | `tls.rs`, over rustls; the feature `tls`, on by default |
 //!
 //! **Limits** are on by default: see [`Limits`]. **Cancel safety** is said for each method, and tested.
@@ -106,3 +108,8 @@ pub use websocket::WebSocket;
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
 struct Readme;
+
+/// And those of the guide.
+#[cfg(all(doctest, feature = "tls"))]
+#[doc = include_str!("../../../docs/guide/deployment.md")]
+struct Deployment;

@@ -1,18 +1,5 @@
 //! What is counted, through the `metrics` facade: whoever has the feature on and a recorder installed gets the numbers,
-//! nobody else pays for them.
-//!
-//! | name | labels | what |
-//! |---|---|---|
-//! | `sockeye_connections_open` | | connections, those that speak HTTP and each WebSocket on a stream of HTTP/2 counted |
-//! | `sockeye_connections_refused_total` | `reason`: `address`, `full` | closed because of the limit for an address; accepting stopped at the limit for all |
-//! | `sockeye_handshakes_failed_total` | `reason`: `tls`, `http`, `late` | ended before any request could be answered |
-//! | `sockeye_requests_refused_total` | `reason` | requests for a WebSocket that were refused, by [`Refusal`] |
-//! | `sockeye_websockets_opened_total` | `http`: `1.1`, `2` | |
-//! | `sockeye_websockets_open` | | |
-//! | `sockeye_websockets_closed_total` | `code` | by the code of the Close frame that began it; 1006 without one |
-//! | `sockeye_received_bytes_total`, `sockeye_sent_bytes_total` | | of WebSockets, frames' headers included, without TLS |
-//!
-//! A recorder has to be there before the server is built.
+//! nobody else pays for them. [`Server`](crate::Server) lists them.
 
 use sockeye_proto::CloseCode;
 use sockeye_proto::handshake::Refusal;

@@ -497,6 +497,21 @@ async fn a_connection_without_streams_is_kept_for_a_minute_and_one_with_a_websoc
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_short_form_of_a_server_keeps_a_connection_for_its_websockets_too() {
+    let (connect_to, listener) = Within::new();
+    tokio::spawn(sockeye::serve(listener, echo).into_future());
+    let (near, far) = tokio::io::duplex(1 << 16);
+    connect_to.send(far).await.unwrap();
+    let mut ws = Http2::over(near).await.websocket(Limits::default()).await;
+    for _ in 0..20 {
+        // Its Pings are answered meanwhile.
+        assert!(timeout(Duration::from_secs(10), ws.recv()).await.is_err());
+    }
+    ws.send("still here").await.unwrap();
+    assert_eq!(ws.recv().await.unwrap(), Some(Message::from("still here")));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_peer_that_answers_no_ping_of_http_2_is_let_go() {
     let (server, connect_to) = within(Server::builder().idle(Duration::from_secs(3600)));
     let (mut near, far) = tokio::io::duplex(1 << 16);

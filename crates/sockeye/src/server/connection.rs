@@ -132,7 +132,7 @@ where
         loop {
             if let Poll::Ready(ended) = http.as_mut().poll(cx) {
                 if let Err(error) = ended {
-                    if pace.is_opening() {
+                    if pace.is_opening() && !is_told {
                         metrics::handshake_failed("http");
                     }
                     debug!(%error, "a connection ended with an error");

@@ -114,6 +114,15 @@ impl Drain {
         }
     }
 
+    /// Comes this far, and never back.
+    fn reach(&self, phase: Phase) {
+        self.0.phase.send_if_modified(|reached| {
+            let is_new = *reached < phase;
+            *reached = phase.max(*reached);
+            is_new
+        });
+    }
+
     /// Counts a connection that speaks HTTP, for as long as what it returns lives.
     pub(super) fn count(&self) -> Counted {
         self.members().others += 1;
@@ -255,7 +264,7 @@ impl Draining {
 
     async fn run(self) -> usize {
         let Self { drain, reason, spread, patience } = self;
-        drain.0.phase.send_replace(Phase::Draining);
+        drain.reach(Phase::Draining);
         let begun = Instant::now();
         info!(websockets = drain.open(), ?spread, "draining");
         let at = |offset: Duration| begun.checked_add(offset).unwrap_or(begun);
@@ -278,7 +287,7 @@ impl Draining {
             ready => ready,
         })
         .await;
-        drain.0.phase.send_replace(Phase::Over);
+        drain.reach(Phase::Over);
         for connection in drain.connections(&reason).iter().filter_map(Weak::upgrade) {
             let mut turn = connection.turn();
             if !turn.has_ended() {

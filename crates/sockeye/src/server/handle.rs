@@ -57,8 +57,22 @@ use crate::websocket::WebSocket;
 /// to those who begin with HTTP/2 (RFC 9113 §3.3).
 ///
 /// A connection whose peer is to do something has until a deadline that no trickle of bytes puts off:
-/// [`Limits::opening`] from being accepted to the end of the opening handshake, TLS and all, and [`Builder::idle`] between one
+/// [`Limits::opening`](crate::Limits::opening) from being accepted to the end of the opening handshake, TLS and all, and [`Builder::idle`] between one
 /// request and the next.
+///
+/// # Numbers
+/// With the feature `metrics` it counts through the facade of that name; a recorder has to be installed before it is built.
+///
+/// | name | labels | what |
+/// |---|---|---|
+/// | `sockeye_connections_open` | | connections, those that speak HTTP and each WebSocket on a stream of HTTP/2 counted |
+/// | `sockeye_connections_refused_total` | `reason`: `address`, `full` | closed because of the limit for an address; accepting stopped at the limit for all |
+/// | `sockeye_handshakes_failed_total` | `reason`: `tls`, `http`, `late` | ended before any request could be answered |
+/// | `sockeye_requests_refused_total` | `reason` | requests for a WebSocket that were refused, by [`Refusal`](crate::Refusal) |
+/// | `sockeye_websockets_opened_total` | `http`: `1.1`, `2` | |
+/// | `sockeye_websockets_open` | | |
+/// | `sockeye_websockets_closed_total` | `code` | by the code of the Close frame that began it; 1006 without one |
+/// | `sockeye_received_bytes_total`, `sockeye_sent_bytes_total` | | of WebSockets, frames' headers included, without TLS |
 #[derive(Clone)]
 pub struct Server(Arc<Inner>);
 

@@ -137,7 +137,9 @@ impl Upgrader {
         } else {
             accept_request(request, &self.options)?
         };
-        let visit = request.extensions().get::<Arc<Visit>>().filter(|visit| visit.server().takes_note).cloned();
+        // A connection of HTTP/2 has to know of its streams: without any it is idle.
+        let is_noted = |visit: &&Arc<Visit>| visit.server().takes_note || is_stream;
+        let visit = request.extensions().get::<Arc<Visit>>().filter(is_noted).cloned();
         let drain = self.drain.as_ref().or_else(|| Some(&visit.as_ref()?.server().drain)).cloned();
         let drain = drain.or_else(|| request.extensions().get().cloned());
         if drain.as_ref().is_some_and(Drain::has_begun) {
