@@ -1,8 +1,9 @@
 //! Closing WebSockets one after the other, so that those who come back do not all come at once.
 
 use core::fmt;
-use core::future::{Future, IntoFuture};
-use core::pin::Pin;
+use core::future::{Future, IntoFuture, pending, poll_fn};
+use core::pin::{Pin, pin};
+use core::task::Poll;
 use core::time::Duration;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -109,7 +110,7 @@ impl Drain {
         async move {
             if phases.wait_for(|reached| *reached >= phase).await.is_err() {
                 // Nobody is left who could begin.
-                core::future::pending::<()>().await;
+                pending::<()>().await;
             }
         }
     }
@@ -280,10 +281,10 @@ impl Draining {
             }
             sleep_until(at(spread.saturating_add(patience))).await;
         };
-        let mut closing = core::pin::pin!(closing);
-        let mut emptied = core::pin::pin!(drain.emptied());
-        core::future::poll_fn(|cx| match emptied.as_mut().poll(cx) {
-            core::task::Poll::Pending => closing.as_mut().poll(cx),
+        let mut closing = pin!(closing);
+        let mut emptied = pin!(drain.emptied());
+        poll_fn(|cx| match emptied.as_mut().poll(cx) {
+            Poll::Pending => closing.as_mut().poll(cx),
             ready => ready,
         })
         .await;
