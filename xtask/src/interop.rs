@@ -33,7 +33,7 @@ fn run() -> Outcome {
             .args(["test", "--workspace", "--features", &features, "--test", "interop"])
             .env("SOCKEYE_PEERS", &peers)
     };
-    // Built first, so that the tests have a limit of their own: they take two minutes, unless one hangs.
+    // Built first, so that the tests have a limit of their own: they take three minutes, unless one hangs.
     step("interop-build").arg("--no-run").run()?;
-    step("interop").limit(Duration::from_secs(600)).keep(closing_line).run()
+    step("interop").limit(Duration::from_secs(900)).keep(closing_line).run()
 }
