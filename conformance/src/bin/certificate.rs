@@ -1,4 +1,5 @@
-//! Writes a certificate for `localhost` and 127.0.0.1 that nobody has issued, and its key: `certificate CERT.pem KEY.pem`.
+//! Writes a certificate for `localhost` and 127.0.0.1 that nobody has issued, and its key: `certificate CERT.pem
+//! KEY.pem`.
 
 use std::error::Error;
 

@@ -1,5 +1,5 @@
-//! What a WebSocket costs a server in memory once it has been used and is idle: with and without compression, where the server
-//! counts its connections and can close them over a time, and over HTTP/2 with a hundred on each connection.
+//! What a WebSocket costs a server in memory once it has been used and is idle: with and without compression, where the
+//! server counts its connections and can close them over a time, and over HTTP/2 with a hundred on each connection.
 //!
 //! ```text
 //! cargo bench -p sockeye --bench memory               10,000 connections each (1,000 with takeover)

@@ -89,8 +89,8 @@ pub use server::Rejection;
 #[cfg(feature = "tower")]
 pub use server::WithDrain;
 pub use server::{
-    Body, Builder, Drain, Draining, HandlerResult, Listener, Peer, Request, Response, Serve, Server, Upgrade, Upgrader,
-    serve, upgrade,
+    Body, Drain, Draining, HandlerResult, Listener, Peer, Request, Response, Serve, Server, ServerBuilder, Upgrade,
+    Upgrader, serve, upgrade,
 };
 pub use sockeye_proto::connection::Prepared;
 pub use sockeye_proto::deflate::Compression;

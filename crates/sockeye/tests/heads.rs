@@ -1,4 +1,5 @@
-//! Heads that are too large, in every cut, and peers that are slow or silent: what a server spends on them, and when it stops.
+//! Heads that are too large, in every cut, and peers that are slow or silent: what a server spends on them, and when it
+//! stops.
 
 #[path = "support/heap.rs"]
 mod heap;

@@ -1,4 +1,5 @@
-//! WebSockets over HTTP/2 (RFC 8441): one port for both versions, many streams on a connection, each held back by itself.
+//! WebSockets over HTTP/2 (RFC 8441): one port for both versions, many streams on a connection, each held back by
+//! itself.
 
 #[path = "support/heap.rs"]
 mod heap;
@@ -16,8 +17,8 @@ use h2::ext::Protocol;
 use http::{HeaderValue, Method, StatusCode};
 use http2::{Http2, connect, get};
 use sockeye::{
-    Body, Builder, CloseCode, Compression, Error, HandlerResult, Limits, Message, OriginPolicy, Request, Response,
-    Server, WebSocket,
+    Body, CloseCode, Compression, Error, HandlerResult, Limits, Message, OriginPolicy, Request, Response, Server,
+    ServerBuilder, WebSocket,
 };
 use sockeye_proto::frame::Opcode;
 use support::{Within, client_frame, echo, exchange, in_time, open, read_frame, request};
@@ -46,7 +47,7 @@ async fn deaf(_ws: WebSocket) -> HandlerResult {
     core::future::pending().await
 }
 
-async fn run(builder: Builder) -> (Server, SocketAddr) {
+async fn run(builder: ServerBuilder) -> (Server, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let server = builder.build();
@@ -266,8 +267,8 @@ async fn after_the_closing_handshake_the_stream_ends_and_the_connection_does_not
 
 // --- flow control ---
 
-/// Of 100 WebSockets on one connection one is not read by the server, and another not by the client. The others go on, and
-/// what is held stays within bounds.
+/// Of 100 WebSockets on one connection one is not read by the server, and another not by the client. The others go on,
+/// and what is held stays within bounds.
 #[tokio::test]
 async fn of_a_hundred_websockets_on_a_connection_those_that_nobody_reads_hold_back_only_themselves() {
     let (server, address) = run(Server::builder()).await;
@@ -311,7 +312,8 @@ async fn of_a_hundred_websockets_on_a_connection_those_that_nobody_reads_hold_ba
     }
     let held = heap::peak() - before;
     println!("{sent_in_vain} and {unanswered} bytes were sent in vain, {held} held at the peak");
-    // Both ends of all 100 streams are in this process: windows of 64 KiB, and the queue of the one that is not read, 1 MiB.
+    // Both ends of all 100 streams are in this process: windows of 64 KiB, and the queue of the one that is not read, 1
+    // MiB.
     assert!(held < 16 << 20, "{held} bytes were held at the peak");
     // And those two are as usable as ever.
     let (mut reading, _writing) = tokio::io::split(unread_here);
@@ -319,8 +321,8 @@ async fn of_a_hundred_websockets_on_a_connection_those_that_nobody_reads_hold_ba
     assert_eq!((first.1, first.2.len()), (Opcode::BINARY, 60_000));
 }
 
-/// Before hyper 1.11 an upgraded stream took whatever was written, without regard to the peer's window: 165 MB became 8 GB
-/// within two minutes (hyperium/hyper#4049).
+/// Before hyper 1.11 an upgraded stream took whatever was written, without regard to the peer's window: 165 MB became 8
+/// GB within two minutes (hyperium/hyper#4049).
 #[tokio::test]
 async fn hyper_4049_a_peer_that_does_not_read_holds_back_whoever_sends_to_it() {
     static ACCEPTED: AtomicUsize = AtomicUsize::new(0);
@@ -450,7 +452,7 @@ async fn a_head_in_continuation_frames_without_end_ends_the_connection() {
 // --- deadlines, by a clock that waits for nobody ---
 
 /// A connection of HTTP/2 to a server within the process.
-fn within(builder: Builder) -> (Server, mpsc::Sender<DuplexStream>) {
+fn within(builder: ServerBuilder) -> (Server, mpsc::Sender<DuplexStream>) {
     let (connect, listener) = Within::new();
     let server = builder.build();
     tokio::spawn(server.answer(listener, answer));

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Method, StatusCode, header};
-use sockeye::{Body, Builder, Message, Peer, Refusal, Request, Response, Server, WebSocket};
+use sockeye::{Body, Message, Peer, Refusal, Request, Response, Server, ServerBuilder, WebSocket};
 use support::{Within, echo, exchange, in_time, open, read_frame, read_head, request};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, DuplexStream, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
@@ -46,7 +46,7 @@ async fn listening() -> (TcpListener, SocketAddr) {
 }
 
 /// Runs a server for as long as the test runs.
-async fn run(builder: Builder) -> (Server, SocketAddr) {
+async fn run(builder: ServerBuilder) -> (Server, SocketAddr) {
     let (listener, address) = listening().await;
     let server = builder.build();
     tokio::spawn(server.answer(listener, answer));
@@ -184,7 +184,7 @@ async fn a_unix_socket_serves_as_tcp_does() {
 }
 
 /// A server whose connections come from within the process.
-fn within(builder: Builder) -> mpsc::Sender<DuplexStream> {
+fn within(builder: ServerBuilder) -> mpsc::Sender<DuplexStream> {
     let (connect, listener) = Within::new();
     tokio::spawn(builder.build().answer(listener, answer));
     connect
@@ -350,8 +350,8 @@ async fn a_service_that_panics_harms_nobody_else() {
 
 // --- the whole matrix of requests (RFC 6455 §4.2.1) ---
 
-/// All methods, versions, and forms of each header, one deviation from the good request at a time and two at once: what is
-/// not in the set of §4.2.1 is not answered with 101, and ends the connection or leaves it in order.
+/// All methods, versions, and forms of each header, one deviation from the good request at a time and two at once: what
+/// is not in the set of §4.2.1 is not answered with 101, and ends the connection or leaves it in order.
 #[tokio::test]
 async fn exactly_the_requests_of_the_rfc_are_answered_with_101() {
     /// What may stand in a line's place, and whether that is as good.

@@ -11,7 +11,7 @@ use axum::response::Response;
 use axum::routing::{any, get};
 use sockeye::{Drain, HandlerResult, Message, Upgrade, WebSocket};
 use tokio::net::TcpListener;
-use tokio::sync::broadcast;
+use tokio::sync::broadcast::{self, error::RecvError};
 
 type Room = broadcast::Sender<Message>;
 
@@ -49,8 +49,8 @@ async fn talk(mut ws: WebSocket, room: Room) -> HandlerResult {
             },
             heard = news.recv() => match heard {
                 Ok(message) => ws.send(message).await?,
-                Err(broadcast::error::RecvError::Lagged(missed)) => ws.send(format!("({missed} messages missed)")).await?,
-                Err(broadcast::error::RecvError::Closed) => return Ok(()),
+                Err(RecvError::Lagged(missed)) => ws.send(format!("({missed} messages missed)")).await?,
+                Err(RecvError::Closed) => return Ok(()),
             },
         }
     }

@@ -1,9 +1,9 @@
-//! A server with all that one in the open needs: limits on connections, a login before the 101, pages beside WebSockets, HTTP/2
-//! beside HTTP/1.1, and an end in good order.
+//! A server with all that one in the open needs: limits on connections, a login before the 101, pages beside
+//! WebSockets, HTTP/2 beside HTTP/1.1, and an end in good order.
 //!
-//! Run it with `cargo run --bin server -p sockeye-examples`, and open <http://127.0.0.1:9005/?name=anna>. The same port speaks
-//! HTTP/2, here with prior knowledge: `curl --http2-prior-knowledge http://127.0.0.1:9005/` (browsers want TLS for it:
-//! `.tls(config)`, as in the example `tls`).
+//! Run it with `cargo run --bin server -p sockeye-examples`, and open <http://127.0.0.1:9005/?name=anna>. The same port
+//! speaks HTTP/2, here with prior knowledge: `curl --http2-prior-knowledge http://127.0.0.1:9005/` (browsers want TLS
+//! for it: `.tls(config)`, as in the example `tls`).
 
 use std::time::Duration;
 

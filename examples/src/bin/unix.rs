@@ -1,8 +1,11 @@
-//! An echo on a Unix socket, as behind a proxy on the same machine.
+//! An echo on a Unix socket, as behind a proxy on the same machine (nginx: `proxy_pass http://unix:/tmp/sockeye.sock;`).
 //!
 //! Run it with `cargo run --bin unix -p sockeye-examples`, and look at its answer with
-//! `curl -i --unix-socket /tmp/sockeye.sock -H 'Connection: Upgrade' -H 'Upgrade: websocket' -H 'Sec-WebSocket-Version: 13'
-//! -H 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==' http://localhost/`. In nginx: `proxy_pass http://unix:/tmp/sockeye.sock;`.
+//!
+//! ```sh
+//! curl -iN --max-time 1 --unix-socket /tmp/sockeye.sock -H 'Connection: Upgrade' -H 'Upgrade: websocket' \
+//!     -H 'Sec-WebSocket-Version: 13' -H 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==' http://localhost/
+//! ```
 
 use sockeye::WebSocket;
 use tokio::net::UnixListener;

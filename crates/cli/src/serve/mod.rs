@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use sockeye::{Builder, Compression, Limits, OriginPolicy, Server};
+use sockeye::{Compression, Limits, OriginPolicy, Server, ServerBuilder};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
@@ -159,7 +159,7 @@ async fn serve(args: Args) -> io::Result<()> {
     Ok(())
 }
 
-fn builder(args: &Args) -> Builder {
+fn builder(args: &Args) -> ServerBuilder {
     let origins = &args.allow_origin;
     let origin = if origins.iter().any(|origin| origin == "*") {
         OriginPolicy::Any

@@ -98,10 +98,11 @@ pub fn accept_request<B>(request: &Request<B>, options: &Options) -> Result<(Res
     Ok((response, agreed))
 }
 
-/// Judges an extended CONNECT of HTTP/2 (RFC 8441) and makes the `200 OK` that accepts it, with what is agreed on by it.
+/// Judges an extended CONNECT of HTTP/2 (RFC 8441) and makes the `200 OK` that accepts it, with what is agreed on by
+/// it.
 ///
-/// `protocol` is the value of `:protocol`, which no field of [`Request`] is for. There is no key to answer, no `Connection`
-/// and no `Upgrade`; all else is as for [`accept_request`].
+/// `protocol` is the value of `:protocol`, which no field of [`Request`] is for. There is no key to answer, no
+/// `Connection` and no `Upgrade`; all else is as for [`accept_request`].
 ///
 /// ```
 /// use http::{Method, Request, StatusCode, Version};
@@ -153,8 +154,8 @@ pub fn accept_connect<B>(
     agree(request, options)
 }
 
-/// What is the same over every version of HTTP: no body, a page that may connect, and what both ends agree on. The response
-/// is a `200 OK` with the headers that say so.
+/// What is the same over every version of HTTP: no body, a page that may connect, and what both ends agree on. The
+/// response is a `200 OK` with the headers that say so.
 fn agree<B>(request: &Request<B>, options: &Options) -> Result<(Response<()>, Agreed), Refusal> {
     let headers = request.headers();
     // What follows the request's head is frames; a body there would be read as such.

@@ -30,8 +30,8 @@ pub(super) async fn run(server: Arc<Inner>, listener: impl Listener, answer: Ans
 
 /// Returns what no waiting mends.
 ///
-/// When as many connections are open as may be, none is accepted: those who come wait in the system's queue, where they cost
-/// us nothing, and the first of them has its turn when somebody leaves.
+/// When as many connections are open as may be, none is accepted: those who come wait in the system's queue, where they
+/// cost us nothing, and the first of them has its turn when somebody leaves.
 async fn accept(server: &Arc<Inner>, mut listener: impl Listener, answer: Answer) -> io::Error {
     let mut warned: Option<Instant> = None;
     loop {

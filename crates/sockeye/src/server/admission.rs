@@ -14,15 +14,16 @@ use crate::metrics;
 pub(super) struct Admission {
     in_all: usize,
     per_address: usize,
-    /// Sequentially consistent, as one who leaves changes it and then looks for who waits, who does it the other way round.
+    /// Sequentially consistent, as one who leaves changes it and then looks for who waits, who does it the other way
+    /// round.
     open: AtomicUsize,
     /// Of those from which there is a connection.
     by_address: Mutex<HashMap<Network, usize>>,
     left: Notify,
 }
 
-/// Who counts as one: an IPv4 address, or a network of IPv6, of which a customer has at least a /64 (RFC 6177) and can take
-/// as many addresses from it as they like.
+/// Who counts as one: an IPv4 address, or a network of IPv6, of which a customer has at least a /64 (RFC 6177) and can
+/// take as many addresses from it as they like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Network {
     V4(u32),

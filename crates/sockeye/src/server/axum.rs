@@ -11,8 +11,8 @@ use sockeye_proto::handshake::Refusal;
 
 use super::upgrade::{Upgrade, upgrade};
 
-/// With `any`, as HTTP/1.1 asks with GET and HTTP/2 with CONNECT. It is judged by the [`Upgrader`](crate::Upgrader) in the
-/// request's extensions, if there is one, else by the default one.
+/// With `any`, as HTTP/1.1 asks with GET and HTTP/2 with CONNECT. It is judged by the [`Upgrader`](crate::Upgrader) in
+/// the request's extensions, if there is one, else by the default one.
 ///
 /// ```
 /// use axum::{Extension, Router, response::Response, routing::any};

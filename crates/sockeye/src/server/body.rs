@@ -13,14 +13,15 @@ use tokio::io::{AsyncRead, ReadBuf};
 
 use super::pace::Exchange;
 
-/// A request as [`Server::answer`](super::Server::answer) gets it. Its extensions have the [`Peer`](super::Peer) it is from.
+/// A request as [`Server::answer`](super::Server::answer) gets it. Its extensions have the [`Peer`](super::Peer) it is
+/// from.
 pub type Request = http::Request<Body>;
 
 /// What answers a [`Request`].
 pub type Response = http::Response<Body>;
 
-/// The body of a [`Request`] or [`Response`]: what has been received, or what is to be sent. Made of a text or bytes, or
-/// [read](Self::from_reader) from elsewhere as it is sent; the default is an empty one.
+/// The body of a [`Request`] or [`Response`]: what has been received, or what is to be sent. Made of a text or bytes,
+/// or [read](Self::from_reader) from elsewhere as it is sent; the default is an empty one.
 ///
 /// ```
 /// use sockeye::{Body, Response};
@@ -57,8 +58,8 @@ impl Body {
     /// All of it, if that is not more than `limit` bytes.
     ///
     /// # Errors
-    /// [`FileTooLarge`](io::ErrorKind::FileTooLarge) for a body that has or announces more bytes, as soon as that is known;
-    /// else what reading it failed with.
+    /// [`FileTooLarge`](io::ErrorKind::FileTooLarge) for a body that has or announces more bytes, as soon as that is
+    /// known; else what reading it failed with.
     ///
     /// # Cancel safety
     /// Dropping the future loses what it has read.

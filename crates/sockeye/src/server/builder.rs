@@ -22,7 +22,7 @@ use crate::tls;
 /// A [`Server`] about to be, from [`Server::builder`].
 #[derive(Clone, Debug)]
 #[must_use = "it is `build` that makes a server of it"]
-pub struct Builder {
+pub struct ServerBuilder {
     upgrader: Upgrader,
     max_connections: usize,
     max_connections_per_address: usize,
@@ -33,7 +33,7 @@ pub struct Builder {
     tls: Option<Arc<ServerConfig>>,
 }
 
-impl Builder {
+impl ServerBuilder {
     pub(super) fn new() -> Self {
         Self {
             upgrader: Upgrader::default(),
@@ -78,37 +78,39 @@ impl Builder {
         Self { upgrader, ..self }
     }
 
-    /// The most connections there may be, those that still speak HTTP and each WebSocket on a stream of HTTP/2 counted. No
-    /// bound unless set; the system has one on descriptors.
+    /// The most connections there may be, those that still speak HTTP and each WebSocket on a stream of HTTP/2 counted.
+    /// No bound unless set; the system has one on descriptors.
     ///
-    /// When there are so many no further connection is accepted: clients wait in the system's queue until somebody leaves. A
-    /// WebSocket on a stream is refused with 503.
+    /// When there are so many no further connection is accepted: clients wait in the system's queue until somebody
+    /// leaves. A WebSocket on a stream is refused with 503.
     pub fn max_connections(self, connections: usize) -> Self {
         Self { max_connections: connections.max(1), ..self }
     }
 
-    /// The most connections there may be from one IPv4 address, or from one /64 of IPv6; no bound unless set. Behind a proxy all
-    /// of them come from the proxy.
+    /// The most connections there may be from one IPv4 address, or from one /64 of IPv6; no bound unless set. Behind a
+    /// proxy all of them come from the proxy.
     ///
-    /// One too many is closed as soon as it is accepted, without an answer. A WebSocket on a stream is refused with 503.
+    /// One too many is closed as soon as it is accepted, without an answer. A WebSocket on a stream is refused with
+    /// 503.
     pub fn max_connections_per_address(self, connections: usize) -> Self {
         Self { max_connections_per_address: connections.max(1), ..self }
     }
 
-    /// How long a connection may be open between a response and the next request; 60 s unless set. One of HTTP/2 is not idle
-    /// while a WebSocket is open on it.
+    /// How long a connection may be open between a response and the next request; 60 s unless set. One of HTTP/2 is not
+    /// idle while a WebSocket is open on it.
     pub fn idle(self, time: Duration) -> Self {
         Self { idle: time, ..self }
     }
 
-    /// The most streams, and so the most WebSockets, on one connection of HTTP/2; 100 unless set, which is the least that RFC
-    /// 9113 §6.5.2 advises.
+    /// The most streams, and so the most WebSockets, on one connection of HTTP/2; 100 unless set, which is the least
+    /// that RFC 9113 §6.5.2 advises.
     #[cfg(feature = "http2")]
     pub fn max_streams(self, streams: u32) -> Self {
         Self { streams: streams.max(1), ..self }
     }
 
-    /// What closes the server's WebSockets when it stops; one of its own unless set. Servers that share one stop together.
+    /// What closes the server's WebSockets when it stops; one of its own unless set. Servers that share one stop
+    /// together.
     pub fn drain(self, drain: &Drain) -> Self {
         Self { drain: Some(drain.clone()), ..self }
     }

@@ -101,7 +101,8 @@ where
     http(stream, Connection { server, peer, pace, permit }, answer).await;
 }
 
-/// Does something that nobody waits for who has been promised anything: not past the deadline, nor once the server stops.
+/// Does something that nobody waits for who has been promised anything: not past the deadline, nor once the server
+/// stops.
 #[cfg(feature = "tls")]
 async fn unless<T>(pace: &Pace, drain: &Drain, future: impl Future<Output = T> + Unpin) -> Option<T> {
     let (mut future, mut passed, mut draining) = (future, pin!(pace.passed()), pin!(drain.phase(Phase::Draining)));

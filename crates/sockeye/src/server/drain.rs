@@ -17,11 +17,12 @@ use crate::random;
 use crate::sender::Sender;
 use crate::shared::{Handle, Shared};
 
-/// The WebSockets of a server, to be closed together when it stops. A [`Server`](crate::Server) has one; elsewhere it is given
-/// to an [`Upgrader`](crate::Upgrader::drain), or its [layer](crate::Drain) put around an axum router. Clones are the same one.
+/// The WebSockets of a server, to be closed together when it stops. A [`Server`](crate::Server) has one; elsewhere it
+/// is given to an [`Upgrader`](crate::Upgrader::drain), or its [layer](crate::Drain) put around an axum router. Clones
+/// are the same one.
 ///
-/// From [`begin`](Self::begin) on no WebSocket is opened any more, and each that is open is sent a Close frame at a moment of
-/// its own: spread over a time, since clients come back at once, all of them, to those servers that are left.
+/// From [`begin`](Self::begin) on no WebSocket is opened any more, and each that is open is sent a Close frame at a
+/// moment of its own: spread over a time, since clients come back at once, all of them, to those servers that are left.
 ///
 /// ```
 /// use std::time::Duration;
@@ -94,8 +95,8 @@ impl Drain {
         }
     }
 
-    /// Waits until it has begun: for handlers that have something to say first, and for a server's own shutdown, such as
-    /// axum's `with_graceful_shutdown(drain.begun())`.
+    /// Waits until it has begun: for handlers that have something to say first, and for a server's own shutdown, such
+    /// as axum's `with_graceful_shutdown(drain.begun())`.
     pub fn begun(&self) -> impl Future<Output = ()> + Send + 'static + use<> {
         self.phase(Phase::Draining)
     }
@@ -230,11 +231,12 @@ impl Drop for Counted {
     }
 }
 
-/// What closes the WebSockets of a [`Drain`], from [`begin`](Drain::begin). Awaiting it does so, and says how many connections
-/// and handlers are left when the time is up: 0 when all have ended.
+/// What closes the WebSockets of a [`Drain`], from [`begin`](Drain::begin). Awaiting it does so, and says how many
+/// connections and handlers are left when the time is up: 0 when all have ended.
 ///
 /// # Cancel safety
-/// Dropping the future while it runs leaves those open that have not been closed yet; nothing new is taken all the same.
+/// Dropping the future while it runs leaves those open that have not been closed yet; nothing new is taken all the
+/// same.
 #[derive(Debug)]
 #[must_use = "nothing is closed until it is awaited"]
 pub struct Draining {
@@ -251,14 +253,14 @@ impl Draining {
         Self { reason, ..self }
     }
 
-    /// Over how long a time to spread them. Each connection's moment is drawn at random; all are closed at once unless this is
-    /// set.
+    /// Over how long a time to spread them. Each connection's moment is drawn at random; all are closed at once unless
+    /// this is set.
     pub fn spread(self, spread: Duration) -> Self {
         Self { spread, ..self }
     }
 
-    /// How long to wait after the last one, before what is left is cut off; 11 s unless set, as a closing handshake may take
-    /// [10](crate::Limits::closing).
+    /// How long to wait after the last one, before what is left is cut off; 11 s unless set, as a closing handshake may
+    /// take [10](crate::Limits::closing).
     pub fn patience(self, patience: Duration) -> Self {
         Self { patience, ..self }
     }

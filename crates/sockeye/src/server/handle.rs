@@ -15,7 +15,7 @@ use tokio_rustls::rustls::ServerConfig;
 use super::accept;
 use super::admission::Admission;
 use super::body::{Request, Response};
-use super::builder::Builder;
+use super::builder::ServerBuilder;
 use super::drain::Drain;
 use super::drive::HandlerResult;
 use super::listener::Listener;
@@ -53,20 +53,21 @@ use crate::websocket::WebSocket;
 /// | the same, each of which is asked about before it is opened | [`admit`](Self::admit) |
 /// | WebSockets, pages, whatever, by path | [`answer`](Self::answer) |
 ///
-/// HTTP/1.1 and, with the feature `http2`, HTTP/2 are spoken on the same port: over TLS by what the client chooses, without TLS
-/// to those who begin with HTTP/2 (RFC 9113 §3.3).
+/// HTTP/1.1 and, with the feature `http2`, HTTP/2 are spoken on the same port: over TLS by what the client chooses,
+/// without TLS to those who begin with HTTP/2 (RFC 9113 §3.3).
 ///
 /// A connection whose peer is to do something has until a deadline that no trickle of bytes puts off:
-/// [`Limits::opening`](crate::Limits::opening) from being accepted to the end of the opening handshake, TLS and all, and [`Builder::idle`] between one
-/// request and the next.
+/// [`Limits::opening`](crate::Limits::opening) from being accepted to the end of the opening handshake, TLS and all,
+/// and [`ServerBuilder::idle`] between one request and the next.
 ///
 /// # Numbers
-/// With the feature `metrics` it counts through the facade of that name; a recorder has to be installed before it is built.
+/// With the feature `metrics` it counts through the facade of that name; a recorder has to be installed before it is
+/// built.
 ///
 /// | name | labels | what |
 /// |---|---|---|
-/// | `sockeye_connections_open` | | connections, those that speak HTTP and each WebSocket on a stream of HTTP/2 counted |
-/// | `sockeye_connections_refused_total` | `reason`: `address`, `full` | closed because of the limit for an address; accepting stopped at the limit for all |
+/// | `sockeye_connections_open` | | as [`connections`](Self::connections) counts them |
+/// | `sockeye_connections_refused_total` | `reason`: `address`, `full` | one address's limit; how often accepting stopped |
 /// | `sockeye_handshakes_failed_total` | `reason`: `tls`, `http`, `late` | ended before any request could be answered |
 /// | `sockeye_requests_refused_total` | `reason` | requests for a WebSocket that were refused, by [`Refusal`](crate::Refusal) |
 /// | `sockeye_websockets_opened_total` | `http`: `1.1`, `2` | |
@@ -100,8 +101,8 @@ impl Inner {
 
 impl Server {
     /// A server about to be: everything has a default, which is safe.
-    pub fn builder() -> Builder {
-        Builder::new()
+    pub fn builder() -> ServerBuilder {
+        ServerBuilder::new()
     }
 
     pub(super) fn new(inner: Inner) -> Self {
@@ -111,12 +112,12 @@ impl Server {
     /// Serves WebSockets on a listener: the handler is called for each, in a task of its own. What is no request for a
     /// WebSocket is refused with the HTTP status for it.
     ///
-    /// When a handler ends its connection closes: with 1000 after `Ok`, with 1011 and a line in the log after an error or a
-    /// panic.
+    /// When a handler ends its connection closes: with 1000 after `Ok`, with 1011 and a line in the log after an error
+    /// or a panic.
     ///
     /// # Errors
-    /// One of the listener that no waiting mends, such as that it was closed. A connection that cannot be accepted is logged,
-    /// and the next one waited for. `Ok` once the server [drains](Self::drain); connections may be open still.
+    /// One of the listener that no waiting mends, such as that it was closed. A connection that cannot be accepted is
+    /// logged, and the next one waited for. `Ok` once the server [drains](Self::drain); connections may be open still.
     ///
     /// # Cancel safety
     /// Dropping the future stops accepting; connections that are open go on.
@@ -138,8 +139,9 @@ impl Server {
         })
     }
 
-    /// Serves WebSockets, and asks about each before it is opened, with the request in hand: whether there is a session to its
-    /// cookie, say. What is returned is the handler, which may take along what was found out, or the response that refuses.
+    /// Serves WebSockets, and asks about each before it is opened, with the request in hand: whether there is a session
+    /// to its cookie, say. What is returned is the handler, which may take along what was found out, or the response
+    /// that refuses.
     ///
     /// ```no_run
     /// # async fn session(_: Option<&http::HeaderValue>) -> Option<String> { None }
@@ -163,8 +165,8 @@ impl Server {
     /// # Ok(()) }
     /// ```
     ///
-    /// Only requests that may become a WebSocket get this far: origin and handshake are judged before. The deadline of the
-    /// opening handshake runs on meanwhile; when it has passed the future is dropped.
+    /// Only requests that may become a WebSocket get this far: origin and handshake are judged before. The deadline of
+    /// the opening handshake runs on meanwhile; when it has passed the future is dropped.
     ///
     /// # Errors
     /// As for [`serve`](Self::serve).
@@ -198,8 +200,8 @@ impl Server {
         })
     }
 
-    /// Serves HTTP on a listener: each request is answered by a function, in which [`sockeye::upgrade`](crate::upgrade) makes
-    /// WebSockets of those that are for one, by what this server was [built](Builder) with.
+    /// Serves HTTP on a listener: each request is answered by a function, in which [`sockeye::upgrade`](crate::upgrade)
+    /// makes WebSockets of those that are for one, by what this server was [built](ServerBuilder) with.
     ///
     /// ```no_run
     /// # async fn run() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
@@ -255,8 +257,8 @@ impl Server {
         self.0.admission.open()
     }
 
-    /// Goes by another certificate and configuration from the next connection on: after a renewal, say. Those that are open
-    /// are not touched.
+    /// Goes by another certificate and configuration from the next connection on: after a renewal, say. Those that are
+    /// open are not touched.
     #[cfg(feature = "tls")]
     pub fn set_tls(&self, config: Arc<ServerConfig>) {
         *self.0.tls.write().unwrap_or_else(PoisonError::into_inner) = Some(tls::server_config(config));

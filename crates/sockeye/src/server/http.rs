@@ -17,8 +17,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::body::{Outgoing, Request};
 
-/// What is received of a stream before it is taken by whoever it is for: 64 KiB, which is also what the driver reads ahead
-/// (and Envoy's advice for clients that are not trusted).
+/// What is received of a stream before it is taken by whoever it is for: 64 KiB, which is also what the driver reads
+/// ahead (and Envoy's advice for clients that are not trusted).
 #[cfg(feature = "http2")]
 const WINDOW: u32 = 64 << 10;
 
@@ -57,7 +57,8 @@ where
         .timer(TokioTimer::new())
         .enable_connect_protocol()
         .max_concurrent_streams(streams)
-        // One that nobody reads takes its own window of the connection's and no more, so that it holds up none of the others.
+        // One that nobody reads takes its own window of the connection's and no more, so that it holds up none of the
+        // others.
         .initial_stream_window_size(WINDOW)
         .initial_connection_window_size(WINDOW.saturating_mul(streams))
         .max_send_buf_size(WINDOW as usize)
@@ -121,8 +122,8 @@ fn list_size(limits: &Limits) -> u32 {
     u32::try_from(bytes).unwrap_or(u32::MAX)
 }
 
-/// Whether a request's head goes over a limit that hyper does not judge alike for both versions. It is measured as HTTP/1.1
-/// writes it.
+/// Whether a request's head goes over a limit that hyper does not judge alike for both versions. It is measured as
+/// HTTP/1.1 writes it.
 pub(super) fn is_too_large(request: &Request, limits: &Limits) -> bool {
     let line = request.method().as_str().len() + request.uri().to_string().len() + " HTTP/1.1\r\n ".len();
     let fields = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len());

@@ -1,5 +1,5 @@
-//! The server's end, in the order a connection meets it: [`Server`] and its listeners, the accept loop, HTTP, and from a request
-//! to a WebSocket and its handler. `upgrade` is for servers of other crates, too.
+//! The server's end, in the order a connection meets it: [`Server`] and its listeners, the accept loop, HTTP, and from
+//! a request to a WebSocket and its handler. `upgrade` is for servers of other crates, too.
 
 mod builder;
 mod handle;
@@ -25,7 +25,7 @@ mod tower;
 #[cfg(feature = "axum")]
 pub use axum::Rejection;
 pub use body::{Body, Request, Response};
-pub use builder::Builder;
+pub use builder::ServerBuilder;
 pub use drain::{Drain, Draining};
 pub use drive::HandlerResult;
 pub use handle::Server;
@@ -33,7 +33,6 @@ pub use listener::Listener;
 pub use peer::Peer;
 pub(crate) use seat::Seat;
 pub use serve::{Serve, serve};
-
 #[cfg(feature = "tower")]
 pub use tower::WithDrain;
 #[cfg(feature = "tls")]

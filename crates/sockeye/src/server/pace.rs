@@ -1,5 +1,5 @@
-//! How long a connection waits for its peer while it speaks HTTP: there is a deadline whenever it is the peer's turn, and
-//! none while it is ours.
+//! How long a connection waits for its peer while it speaks HTTP: there is a deadline whenever it is the peer's turn,
+//! and none while it is ours.
 //!
 //! ```text
 //! accepted --opening--> the first request's head, and a WebSocket's handshake to its end
@@ -103,7 +103,8 @@ pub(super) struct Exchange {
 }
 
 impl Exchange {
-    /// Whether it is the peer's turn: to take what it was sent. One of many streams waits by itself, at the cost of its window.
+    /// Whether it is the peer's turn: to take what it was sent. One of many streams waits by itself, at the cost of its
+    /// window.
     pub(super) fn waits_for_peer(&self, waits: bool) {
         if self.alone {
             let deadline = waits.then(|| now().checked_add(self.pace.opening)).flatten();

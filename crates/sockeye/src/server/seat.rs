@@ -3,8 +3,9 @@
 //! ```text
 //! Note (of the request) --response sent--> Seat (of the transport and the handler) + span
 //! ```
-//! All of it is optional, and in one allocation: what opens a connection is small, since it leaves a hole in the heap among what
-//! stays (1,725 bytes of resident memory a connection, and 1,805 with a span of 40 bytes in the task that waits for the upgrade).
+//! All of it is optional, and in one allocation: what opens a connection is small, since it leaves a hole in the heap
+//! among what stays (1,725 bytes of resident memory a connection, and 1,805 with a span of 40 bytes in the task that
+//! waits for the upgrade).
 
 use std::sync::Arc;
 
@@ -56,8 +57,8 @@ impl Note {
     }
 }
 
-/// A WebSocket's place in its server. The transport holds on to it and so does the handler: it is given up when both have
-/// ended.
+/// A WebSocket's place in its server. The transport holds on to it and so does the handler: it is given up when both
+/// have ended.
 pub(crate) struct Seat {
     member: Option<Member>,
     traffic: Traffic,

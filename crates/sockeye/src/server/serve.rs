@@ -13,14 +13,14 @@ use tokio_rustls::rustls::ServerConfig;
 use super::drive::HandlerResult;
 use super::listener::Listener;
 use super::upgrade::Upgrader;
-use super::{Builder, Server};
+use super::{Server, ServerBuilder};
 use crate::websocket::WebSocket;
 
 /// Serves WebSockets on a listener: await what this returns, or set something on it first.
 ///
 /// The handler is called for each connection and runs in a task of its own. When it ends the connection closes: with
-/// 1000 after `Ok`, with 1011 and a line in the log after an error or a panic. Whatever is no request for a WebSocket is
-/// refused with the HTTP status for it.
+/// 1000 after `Ok`, with 1011 and a line in the log after an error or a panic. Whatever is no request for a WebSocket
+/// is refused with the HTTP status for it.
 ///
 /// ```no_run
 /// # async fn run() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
@@ -38,8 +38,8 @@ use crate::websocket::WebSocket;
 /// # Ok(()) }
 /// ```
 ///
-/// It is short for a [`Server`] with defaults. That one has limits on connections, ends in good order, and serves more than
-/// WebSockets.
+/// It is short for a [`Server`] with defaults. That one has limits on connections, ends in good order, and serves more
+/// than WebSockets.
 ///
 /// # Errors
 /// Does not end by itself: a connection that cannot be accepted is logged, and the next one waited for. An error is one
@@ -62,7 +62,7 @@ where
 pub struct Serve<H, L = TcpListener> {
     listener: L,
     handler: H,
-    builder: Builder,
+    builder: ServerBuilder,
 }
 
 impl<H, L> Serve<H, L> {

@@ -10,8 +10,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::transport::Transport;
 
-/// hyper's stream as a transport. END_STREAM is its end, as FIN is TCP's; so is RST_STREAM for who reads, and an error for who
-/// writes.
+/// hyper's stream as a transport. END_STREAM is its end, as FIN is TCP's; so is RST_STREAM for who reads, and an error
+/// for who writes.
 pub(super) fn stream(upgraded: Upgraded) -> Transport {
     Transport::Other(Box::pin(Stream(TokioIo::new(upgraded))))
 }

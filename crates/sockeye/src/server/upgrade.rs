@@ -28,8 +28,8 @@ use crate::metrics;
 use crate::transport::Transport;
 use crate::websocket::WebSocket;
 
-/// Judges a request to open a WebSocket: by the [`Upgrader`] that a layer has put into the request's extensions, if there is
-/// one, else by what its [`Server`](super::Server) was built with, elsewhere by the default one.
+/// Judges a request to open a WebSocket: by the [`Upgrader`] that a layer has put into the request's extensions, if
+/// there is one, else by what its [`Server`](super::Server) was built with, elsewhere by the default one.
 ///
 /// ```
 /// use http_body_util::Full;
@@ -50,8 +50,8 @@ use crate::websocket::WebSocket;
 /// }
 /// ```
 ///
-/// The hyper connection must be served `with_upgrades()`; one of HTTP/2 must `enable_connect_protocol()`, and nothing else is to
-/// be done for it.
+/// The hyper connection must be served `with_upgrades()`; one of HTTP/2 must `enable_connect_protocol()`, and nothing
+/// else is to be done for it.
 ///
 /// # Errors
 /// The [`Refusal`], which knows the HTTP response that tells the client.
@@ -111,8 +111,8 @@ impl Upgrader {
         Self { budget: Some(budget.clone()), ..self }
     }
 
-    /// Counts the WebSockets in, to be closed when the server stops. On a [`Server`](super::Server), and behind the layer of a
-    /// [`Drain`], they are counted in by themselves.
+    /// Counts the WebSockets in, to be closed when the server stops. On a [`Server`](super::Server), and behind the
+    /// layer of a [`Drain`], they are counted in by themselves.
     #[must_use]
     pub fn drain(self, drain: &Drain) -> Self {
         Self { drain: Some(drain.clone()), ..self }
@@ -202,11 +202,11 @@ impl Upgrade {
         self.agreed.subprotocol.as_deref()
     }
 
-    /// Returns the response to answer with, which is `101 Switching Protocols`, or over HTTP/2 `200 OK`, and runs the handler in
-    /// a task of its own once that is sent.
+    /// Returns the response to answer with, which is `101 Switching Protocols`, or over HTTP/2 `200 OK`, and runs the
+    /// handler in a task of its own once that is sent.
     ///
-    /// When the handler ends the connection closes: with 1000 after `Ok`, with 1011 and a line in the log after an error
-    /// or a panic. A handler that gives its WebSocket away leaves closing it to the new owner.
+    /// When the handler ends the connection closes: with 1000 after `Ok`, with 1011 and a line in the log after an
+    /// error or a panic. A handler that gives its WebSocket away leaves closing it to the new owner.
     ///
     /// # Panics
     /// Outside a tokio runtime.
