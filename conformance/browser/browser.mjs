@@ -12,7 +12,7 @@ export function serverUrl() {
 }
 
 /** A browser with a profile of its own, which Playwright deletes when it closes. It talks to nobody but the server. */
-export function launch() {
+export function launch(args = []) {
   return chromium.launch({
     executablePath: EXECUTABLE,
     timeout: 60_000,
@@ -24,6 +24,7 @@ export function launch() {
       '--disable-background-networking',
       '--disable-component-update',
       '--disable-sync',
+      ...args,
     ],
   });
 }

@@ -16,7 +16,7 @@ use compression::{
     their_client_gets_each_offer_granted_and_each_message_back,
     their_server_grants_each_offer_of_ours_and_returns_each_message, their_server_may_limit_us_in_every_way_it_can,
 };
-use peers::Peer;
+use peers::{HaProxy, Peer, over_http2};
 use sockeye::{CloseCode, Compression, Limits, Message, Upgrader, WebSocket};
 use tokio::net::TcpListener;
 
@@ -46,6 +46,8 @@ macro_rules! with_each_peer {
 
 with_each_peer! {
     their_client_finds_nothing_wrong_with_our_server
+    their_client_finds_nothing_wrong_with_our_server_over_http_2
+    their_client_finds_nothing_wrong_with_our_server_behind_haproxy
     every_size_comes_back_from_their_server_as_it_went
     chinese_and_emoji_come_back_from_their_server_as_they_went
     a_thousand_messages_sent_without_waiting_come_back_in_order
@@ -64,12 +66,33 @@ with_each_peer! {
 
 async fn their_client_finds_nothing_wrong_with_our_server(peer: Peer) -> Result {
     let address = serve_in_a_thread(Compression::OFF)?;
-    let said = peer.check(&["client", &format!("ws://{address}/echo")]).await;
+    find_nothing_wrong(peer, &format!("ws://{address}/echo")).await;
+    Ok(())
+}
+
+/// Every WebSocket of the battery is a stream of one connection.
+async fn their_client_finds_nothing_wrong_with_our_server_over_http_2(peer: Peer) -> Result {
+    let bridge = over_http2(serve_in_a_thread(Compression::OFF)?).await;
+    find_nothing_wrong(peer, &bridge.url("/echo")).await;
+    Ok(())
+}
+
+/// Over both versions of HTTP between HAProxy and us.
+async fn their_client_finds_nothing_wrong_with_our_server_behind_haproxy(peer: Peer) -> Result {
+    let server = serve_in_a_thread(Compression::OFF)?;
+    for over_http2 in [false, true] {
+        let proxy = HaProxy::before(server, over_http2).await;
+        find_nothing_wrong(peer, &format!("ws://{}/echo", proxy.address)).await;
+    }
+    Ok(())
+}
+
+async fn find_nothing_wrong(peer: Peer, url: &str) {
+    let said = peer.check(&["client", url]).await;
     println!("{said}");
     // Over a thousand checks: a battery that has shrunk to nothing must not pass.
     let checks = said.split(' ').find_map(|word| word.parse().ok());
     assert!(checks.unwrap_or(0) > 1000, "{said}");
-    Ok(())
 }
 
 /// Our echo server, in a thread of its own which nobody waits for: should a bug make it spin, the test still ends, and

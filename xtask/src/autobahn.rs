@@ -75,8 +75,8 @@ impl Suite {
         for report in &reports {
             empty(report)?;
         }
-        let (_server, address) = sockeye_serve("autobahn-serve", &["--compression"])?;
-        let url = format!("ws://{address}/echo");
+        let (_server, served) = sockeye_serve("autobahn-serve", &["--compression"])?;
+        let url = format!("{}/echo", served.replacen("http", "ws", 1));
         let ran = thread::scope(|scope| {
             let halves: Vec<_> = HALVES
                 .iter()

@@ -2,14 +2,14 @@
 
 use core::time::Duration;
 
-use crate::process::Step;
+use crate::process::{Step, logs};
 use crate::setup::{
     CHROMIUM, FFMPEG, NODE, NPM, folder, need, npm_ci, release_binaries, release_binary, sockeye_serve,
 };
 use crate::stage::{Outcome, Stage};
 
 pub(crate) fn stage() -> Stage {
-    Stage { name: "browser", about: "the page in Chromium, and compression with Chromium", run: Box::new(run) }
+    Stage { name: "browser", about: "the page, compression and HTTP/2 with Chromium", run: Box::new(run) }
 }
 
 fn run() -> Outcome {
@@ -20,13 +20,19 @@ fn run() -> Outcome {
     let (_plain, plain) = sockeye_serve("browser-serve", &[])?;
     let (_compressing, compressing) = sockeye_serve("browser-serve-compression", &["--compression"])?;
     let mut servers = Step::new("browser-deflate-servers", release_binary("deflate_servers")).serve()?;
+    let [cert, key] = ["cert.pem", "key.pem"].map(|name| logs().join(name));
+    Step::new("browser-certificate", release_binary("certificate")).arg(&cert).arg(&key).run()?;
+    let options = ["--tls-cert", &cert.to_string_lossy(), "--tls-key", &key.to_string_lossy()];
+    let (_tls, tls) = sockeye_serve("browser-serve-tls", &options)?;
     let urls = servers.wait_for_line("listening on ")?;
     // The files are named in the package, because what `node --test FOLDER` means differs between Node's versions.
     Step::new("browser", "npm")
         .args(["--silent", "test"])
         .dir(&tests)
-        .env("SOCKEYE_URL", format!("http://{plain}"))
-        .env("SOCKEYE_COMPRESSED_URL", format!("http://{compressing}"))
+        .env("SOCKEYE_URL", plain)
+        .env("SOCKEYE_COMPRESSED_URL", compressing)
+        .env("SOCKEYE_TLS_URL", tls)
+        .env("SOCKEYE_TLS_CERT", &cert)
         .env("SOCKEYE_DEFLATE_URLS", urls)
         .limit(Duration::from_secs(480))
         .keep(closing_line)

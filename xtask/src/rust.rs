@@ -35,7 +35,7 @@ pub(crate) fn clippy() -> Stage {
                 .args(["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"])
                 .run()?;
             // What people depend on, with each choice of features that leaves something out.
-            for features in ["", "futures", "http2", "proxy", "tls", "ring", "aws-lc"] {
+            for features in ["", "axum", "futures", "http2", "metrics", "proxy", "tls", "ring", "aws-lc", "tower"] {
                 Step::cargo("clippy-library")
                     .args(["clippy", "-p", "sockeye", "--lib", "--no-default-features", "--features", features])
                     .args(["--", "-D", "warnings"])
@@ -87,7 +87,8 @@ pub(crate) fn doc() -> Stage {
 }
 
 /// All features of the library. Not those of the whole workspace: `peers` needs what only the interop stage installs.
-pub(crate) const FEATURES: &str = "sockeye/futures,sockeye/http2,sockeye/proxy,sockeye/ring";
+pub(crate) const FEATURES: &str =
+    "sockeye/axum,sockeye/futures,sockeye/http2,sockeye/metrics,sockeye/proxy,sockeye/ring";
 
 pub(crate) fn model() -> Stage {
     Stage {

@@ -123,14 +123,14 @@ pub(crate) fn release_binaries() -> Outcome {
         .run()
 }
 
-/// Starts `sockeye serve` on a free port; the address it listens on comes with it.
+/// Starts `sockeye serve` on a free port; the URL of it comes with it.
 pub(crate) fn sockeye_serve(name: &str, options: &[&str]) -> Result<(crate::process::Server, String), Stop> {
     let mut server = Step::new(name, release_binary("sockeye"))
         .args(["serve", "--listen", "127.0.0.1:0"])
         .args(options.iter().copied())
         .serve()?;
-    let address = server.wait_for_line("listening on http://")?;
-    Ok((server, address.trim().to_owned()))
+    let url = server.wait_for_line("listening on ")?;
+    Ok((server, url.trim().to_owned()))
 }
 
 pub(crate) fn release_binary(name: &str) -> std::path::PathBuf {

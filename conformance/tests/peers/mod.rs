@@ -1,5 +1,6 @@
 //! Starts the programs in `interop/`, which speak WebSocket with Python `websockets` and Node `ws`.
 
+use core::net::SocketAddr;
 use core::time::Duration;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -19,18 +20,11 @@ pub(crate) enum Peer {
 
 impl Peer {
     fn command(self) -> Command {
-        let interop = Path::new(env!("CARGO_MANIFEST_DIR")).join("interop");
-        let installed = installed();
         let mut command = match self {
-            Self::PythonWebsockets => {
-                let mut python = Command::new(installed.join("venv/bin/python"));
-                // The folder of the sources stays as it is.
-                python.env("PYTHONDONTWRITEBYTECODE", "1").arg(interop.join("peer.py"));
-                python
-            }
+            Self::PythonWebsockets => python("peer.py"),
             Self::NodeWs => {
                 let mut node = Command::new("node");
-                node.arg(interop.join("peer.mjs"));
+                node.arg(interop().join("peer.mjs"));
                 node
             }
         };
@@ -40,14 +34,9 @@ impl Peer {
 
     /// Starts the peer's server.
     pub(crate) async fn serve(self) -> Server {
-        let mut child = self.command().arg("serve").stdout(Stdio::piped()).spawn().expect("the peer starts");
-        let stdout = child.stdout.take().expect("stdout is piped");
-        let mut server = Server { child, lines: BufReader::new(stdout).lines(), address: String::new() };
-        let line = server.line().await;
-        line.strip_prefix("listening on ")
-            .expect("the first line says where it listens")
-            .clone_into(&mut server.address);
-        server
+        let mut command = self.command();
+        command.arg("serve");
+        Server::start(command).await
     }
 
     /// Runs the peer's client with these arguments; gives what it printed when it found nothing wrong.
@@ -61,6 +50,47 @@ impl Peer {
     }
 }
 
+/// Brings the clients of HTTP/1.1 that come to what it returns to the HTTP/2 of a server, by Python's `h2`.
+pub(crate) async fn over_http2(address: SocketAddr) -> Server {
+    let mut python = python("http2_bridge.py");
+    python.arg(address.to_string());
+    Server::start(python).await
+}
+
+/// HAProxy in front of a server, by the configuration of the guide. Dropping it ends it.
+pub(crate) struct HaProxy {
+    _process: Child,
+    pub(crate) address: SocketAddr,
+}
+
+impl HaProxy {
+    /// `over_http2`: to the server.
+    pub(crate) async fn before(server: SocketAddr, over_http2: bool) -> Self {
+        let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/guide/haproxy.cfg");
+        let config = std::fs::read_to_string(guide).expect("the guide has a configuration");
+        // It cannot say which free port it has taken, so one is looked for.
+        let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+        let address = free.expect("there is a free port");
+        // Without the check: this server has nothing but WebSockets.
+        let behind = if over_http2 { format!("{server} proto h2") } else { server.to_string() };
+        let changed = config.replace("127.0.0.1:8080 check\n", &format!("{behind}\n"));
+        assert_ne!(changed, config, "the guide has a line for the server");
+        let config = changed.replace("127.0.0.1:8081", &address.to_string());
+        let file = std::env::temp_dir().join(format!("sockeye-haproxy-{}.cfg", address.port()));
+        std::fs::write(&file, config).expect("there is room for a file");
+        let process = Command::new("haproxy").arg("-db").arg("-f").arg(&file).kill_on_drop(true).spawn();
+        let process = process.expect("HAProxy starts; `cargo xtask test interop` installs it");
+        let ready = async {
+            while tokio::net::TcpStream::connect(address).await.is_err() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        timeout(PATIENCE, ready).await.expect("HAProxy listens");
+        let _ = std::fs::remove_file(file);
+        Self { _process: process, address }
+    }
+}
+
 /// A peer's server. Dropping it ends it.
 pub(crate) struct Server {
     child: Child,
@@ -69,6 +99,17 @@ pub(crate) struct Server {
 }
 
 impl Server {
+    async fn start(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("the peer starts");
+        let stdout = child.stdout.take().expect("stdout is piped");
+        let mut server = Self { child, lines: BufReader::new(stdout).lines(), address: String::new() };
+        let line = server.line().await;
+        line.strip_prefix("listening on ")
+            .expect("the first line says where it listens")
+            .clone_into(&mut server.address);
+        server
+    }
+
     /// The URL of a path.
     pub(crate) fn url(&self, path_and_query: &str) -> String {
         format!("ws://{}{path_and_query}", self.address)
@@ -84,6 +125,18 @@ impl Server {
     pub(crate) async fn kill(&mut self) {
         self.child.kill().await.expect("the peer can be killed");
     }
+}
+
+fn interop() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("interop")
+}
+
+fn python(program: &str) -> Command {
+    let mut python = Command::new(installed().join("venv/bin/python"));
+    // The folder of the sources stays as it is.
+    python.env("PYTHONDONTWRITEBYTECODE", "1").arg(interop().join(program));
+    python.stdin(Stdio::null()).kill_on_drop(true);
+    python
 }
 
 fn installed() -> PathBuf {

@@ -141,6 +141,58 @@ async fn other_paths_and_methods_are_answered_with_their_status() {
 }
 
 #[tokio::test]
+async fn metrics_tell_what_has_happened_in_prometheus_format() {
+    let server = Server::start(&["--max-connections-per-address", "3"]);
+    let mut ws = server.connect().await;
+    ws.send(vec![7; 1000]).await.unwrap();
+    assert!(ws.recv().await.unwrap().is_some());
+    let kept = server.connect().await;
+    ws.close(CloseCode::from(4001), "").await.unwrap();
+    drop(ws);
+    let _ = sockeye::connect(format!("ws://{}/echo", server.address)).header("Origin", "https://evil.example").await;
+    let numbers = [
+        "sockeye_websockets_opened_total{http=\"1.1\"} 2",
+        "sockeye_websockets_open 1",
+        "sockeye_websockets_closed_total{code=\"4xxx\"} 1",
+        "sockeye_requests_refused_total{reason=\"origin\"} 1",
+        // Masked frames of 8 + 1000 and 6 + 2 bytes; of 4 + 1000 and 2 + 2 bytes.
+        "sockeye_received_bytes_total 1016",
+        "sockeye_sent_bytes_total 1008",
+        "# TYPE sockeye_connections_open gauge",
+    ];
+    let mut text = String::new();
+    // The server may be about to notice.
+    for _ in 0..500 {
+        let response = server.request(Method::GET, "/metrics").await;
+        assert_eq!(response.status(), StatusCode::OK);
+        text = String::from_utf8(response.into_body().to_vec()).unwrap();
+        if numbers.iter().all(|number| text.contains(number)) {
+            drop(kept);
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("{text}");
+}
+
+#[tokio::test]
+async fn the_log_says_of_each_websocket_who_asked_for_what_and_how_it_ended() {
+    let mut server = Server::start(&["--log", "sockeye=debug"]);
+    let ws = sockeye::connect(format!("ws://{}/echo?token=secret", server.address)).await.unwrap();
+    ws.close(CloseCode::from(4001), "enough").await.unwrap();
+    drop(ws);
+    server.signal("TERM");
+    let (_, said) = server.ended().await;
+    // Colours apart.
+    let said: String = said.split('\u{1b}').map(|part| part.split_once('m').map_or(part, |(_, text)| text)).collect();
+    let line = said.lines().find(|line| line.contains("closed code=4001")).unwrap_or_else(|| panic!("{said}"));
+    for part in ["websocket{peer=127.0.0.1:", "path=\"/echo\"", "version=HTTP/1.1", "reason=\"enough\"", "clean=true"] {
+        assert!(line.contains(part), "{part}: {line}");
+    }
+    assert!(!said.contains("secret"), "a query may hold what is nobody else's business: {said}");
+}
+
+#[tokio::test]
 async fn the_echo_takes_messages_up_to_its_limit_and_no_longer_ones() {
     let server = Server::start(&["--max-message", "1000"]);
     let mut ws = server.connect().await;
@@ -251,6 +303,98 @@ async fn with_a_certificate_it_serves_https_and_wss_and_drains_as_without() {
 }
 
 #[tokio::test]
+async fn sighup_reads_the_certificate_again_and_one_that_cannot_be_used_changes_nothing() {
+    let (files, renewed) = (Files::of("reload"), Files::of("renewed"));
+    let mut server = files.serve();
+    let url = format!("wss://{}/echo", server.address);
+    let mut before = sockeye::connect(&url).tls(files.client()).await.unwrap();
+    let trusted_by = async |client: &Files| sockeye::connect(&url).tls(client.client()).await.is_ok();
+    let eventually = async |files: &Files| {
+        for _ in 0..1_000 {
+            if trusted_by(files).await {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("the certificate stays as it was");
+    };
+
+    std::fs::write(files.path("cert.pem"), "cut off").unwrap();
+    server.signal("HUP");
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(trusted_by(&files).await, "the old one goes on");
+    for name in ["cert.pem", "key.pem"] {
+        std::fs::copy(renewed.path(name), files.path(name)).unwrap();
+    }
+    server.signal("HUP");
+    eventually(&renewed).await;
+    assert!(!trusted_by(&files).await);
+    before.send("still here").await.unwrap();
+    assert_eq!(before.recv().await.unwrap(), Some(Message::from("still here")));
+    drop(before);
+    server.signal("TERM");
+    let (status, said) = server.ended().await;
+    assert_eq!(status, Some(0));
+    assert!(said.contains("the certificate stays as it was") && said.contains("cert.pem"), "{said}");
+}
+
+#[tokio::test]
+async fn pages_from_elsewhere_connect_only_where_they_are_allowed_to() {
+    let elsewhere = "https://elsewhere.example";
+    for (arguments, accepted) in [
+        (&[][..], false),
+        (&["--allow-origin", elsewhere], true),
+        (&["--allow-origin", "https://a.example", "--allow-origin", elsewhere], true),
+        (&["--allow-origin", "https://a.example"], false),
+        (&["--allow-origin", "*"], true),
+    ] {
+        let server = Server::start(arguments);
+        let own = format!("http://{}", server.address);
+        for (origin, accepted) in [(elsewhere, accepted), (&own, true)] {
+            let url = format!("ws://{}/echo", server.address);
+            let opened = sockeye::connect(url).header("Origin", origin).await;
+            assert_eq!(opened.is_ok(), accepted, "{arguments:?}: {origin}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn connections_are_bounded_in_all_and_from_one_address() {
+    let server = Server::start(&["--max-connections", "2"]);
+    let _open = (server.connect().await, server.connect().await);
+    let third = tokio::time::timeout(Duration::from_millis(300), server.connect()).await;
+    assert!(third.is_err(), "it waits");
+    let server = Server::start(&["--max-connections-per-address", "1"]);
+    let _open = server.connect().await;
+    assert!(sockeye::connect(format!("ws://{}/echo", server.address)).await.is_err());
+}
+
+#[tokio::test]
+async fn a_drain_is_spread_over_the_time_given() {
+    let mut server = Server::start(&["--drain", "2"]);
+    let mut clients = Vec::new();
+    for _ in 0..40 {
+        clients.push(server.connect().await);
+    }
+    let closed = clients.into_iter().map(|mut ws| {
+        tokio::spawn(async move {
+            assert_eq!(ws.recv().await.unwrap(), None);
+            std::time::Instant::now()
+        })
+    });
+    let closed: Vec<_> = closed.collect();
+    server.signal("TERM");
+    let mut moments = Vec::new();
+    for task in closed {
+        moments.push(task.await.unwrap());
+    }
+    // By chance not all of 40 are in the same half.
+    let took = *moments.iter().max().unwrap() - *moments.iter().min().unwrap();
+    assert!(took > Duration::from_millis(500), "{took:?}");
+    assert_eq!(server.ended().await, (Some(0), String::new()));
+}
+
+#[tokio::test]
 async fn plain_http_on_the_tls_port_is_not_answered_and_does_no_harm() {
     let files = Files::of("plain");
     let server = files.serve();
@@ -311,6 +455,10 @@ fn wrong_usage_is_one_line_and_status_2() {
         (&["serve", "--threads", "0"], "--threads"),
         (&["serve", "--max-message", "lots"], "--max-message"),
         (&["serve", "--log", "sockeye=loud"], "--log"),
+        (&["serve", "--max-connections", "0"], "--max-connections"),
+        (&["serve", "--allow-origin", "example.com"], "such as https://example.com"),
+        (&["serve", "--allow-origin", "https://example.com/"], "such as https://example.com"),
+        (&["serve", "--drain", "soon"], "--drain"),
         (&["serve", "--tls-cert", "cert.pem"], "--tls-key"),
         (&["serve", "--tls-key", "key.pem"], "--tls-cert"),
         (&["sevre"], "serve"),

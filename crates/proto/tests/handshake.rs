@@ -73,7 +73,8 @@ fn every_refusal_has_its_status_its_headers_and_a_line_that_says_why() {
         let response: Response<String> = refusal.response();
         assert_eq!(response.status(), refusal.status());
         assert_eq!(*response.body(), format!("{refusal}\n"));
-        assert!(response.body().contains("(RFC 6455 §"), "{refusal} names its section");
+        let ours = matches!(refusal, Refusal::Full | Refusal::Draining);
+        assert!(ours || response.body().contains("(RFC "), "{refusal} names its section");
         let all = headers(&response).into_iter();
         // These two go with every text.
         let own = all.filter(|header| {
@@ -86,6 +87,8 @@ fn every_refusal_has_its_status_its_headers_and_a_line_that_says_why() {
     for (refusal, status, own) in [
         (Refusal::Method, 405, "allow: GET"),
         (Refusal::HttpVersion, 400, ""),
+        (Refusal::Connect, 405, "allow: CONNECT"),
+        (Refusal::Protocol, 501, ""),
         (Refusal::Host, 400, ""),
         (Refusal::Upgrade, 426, upgrade),
         (Refusal::Connection, 400, ""),
@@ -94,6 +97,8 @@ fn every_refusal_has_its_status_its_headers_and_a_line_that_says_why() {
         (Refusal::Subprotocol, 400, ""),
         (Refusal::Body, 400, ""),
         (Refusal::Origin, 403, ""),
+        (Refusal::Full, 503, ""),
+        (Refusal::Draining, 503, ""),
     ] {
         assert_eq!(line(&refusal), (status, own.to_owned()), "{refusal:?}");
     }
@@ -117,8 +122,8 @@ fn s4_2_1_1_any_method_but_get_is_405() {
 }
 
 #[test]
-fn s4_2_1_1_http_1_0_and_older_is_400() {
-    for version in [Version::HTTP_09, Version::HTTP_10] {
+fn s4_2_1_1_http_1_0_and_older_is_400_and_so_is_http_2_with_upgrade() {
+    for version in [Version::HTTP_09, Version::HTTP_10, Version::HTTP_2] {
         let mut request = request();
         *request.version_mut() = version;
         assert_eq!(judge(&request).unwrap_err(), Refusal::HttpVersion);

@@ -1,4 +1,5 @@
-//! What a connection costs a server in memory once it has been used and is idle, with and without compression.
+//! What a WebSocket costs a server in memory once it has been used and is idle: with and without compression, where the
+//! server counts its connections and can close them over a time, and over HTTP/2 with a hundred on each connection.
 //!
 //! ```text
 //! cargo bench -p sockeye --bench memory               10,000 connections each (1,000 with takeover)
@@ -7,11 +8,15 @@
 //! Server and clients are processes of their own, as descriptors are limited for each; the server's resident memory is
 //! what `/proc/self/statm` says, so Linux only. Every client sends one text of 1 KiB, has it back, and is silent.
 
+#[path = "../tests/support/http2.rs"]
+mod http2;
+
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-use sockeye::{Compression, Message, Upgrader, WebSocket};
-use tokio::net::TcpListener;
+use http2::Http2;
+use sockeye::{Compression, Limits, Message, Server, Upgrader, WebSocket};
+use tokio::net::{TcpListener, TcpStream};
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
@@ -42,9 +47,9 @@ fn compression(mode: &str) -> Compression {
 
 /// Runs each mode in processes of its own and prints what a connection costs.
 fn compare(count: usize) -> Result<()> {
-    println!("{:<12} {:>12} {:>22}", "compression", "connections", "bytes per connection");
+    println!("{:<12} {:>12} {:>22}", "mode", "connections", "bytes per connection");
     let mut without = 0;
-    for mode in ["off", "no-takeover", "takeover"] {
+    for mode in ["off", "counted", "http2", "no-takeover", "takeover"] {
         // A quarter of a megabyte each: as many as that of the others would not fit.
         let count = if mode == "takeover" { count.min(1_000) } else { count };
         let mut server = Process::start(&["server", mode])?;
@@ -68,21 +73,30 @@ fn compare(count: usize) -> Result<()> {
 async fn server(mode: &str) -> Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     println!("{}", listener.local_addr()?);
-    let upgrader = Upgrader::default().compression(compression(mode));
-    let serve = sockeye::serve(listener, |mut ws: WebSocket| async move {
-        while let Some(message) = ws.recv().await? {
-            ws.send(message).await?;
-        }
-        Ok(())
-    })
-    .upgrader(upgrader);
-    tokio::spawn(serve.into_future());
+    if mode == "counted" {
+        let bounded = Server::builder().max_connections(1 << 20).max_connections_per_address(1 << 20);
+        tokio::spawn(bounded.build().serve(listener, echo));
+    } else {
+        let upgrader = Upgrader::default().compression(compression(mode));
+        tokio::spawn(sockeye::serve(listener, echo).upgrader(upgrader).into_future());
+    }
     let (ask, mut asked) = tokio::sync::mpsc::unbounded_channel();
     std::thread::spawn(move || std::io::stdin().lock().lines().try_for_each(|line| ask.send(line).map_err(drop)));
     while asked.recv().await.is_some() {
         println!("{}", resident()?);
     }
     Ok(())
+}
+
+/// No `async fn`, whose future has room for its argument twice.
+#[expect(clippy::manual_async_fn, reason = "it has not")]
+fn echo(mut ws: WebSocket) -> impl Future<Output = Result<()>> + Send {
+    async move {
+        while let Some(message) = ws.recv().await? {
+            ws.send(message).await?;
+        }
+        Ok(())
+    }
 }
 
 /// The process's resident memory, in bytes.
@@ -97,8 +111,16 @@ fn resident() -> Result<usize> {
 async fn clients(address: &str, count: usize, mode: &str) -> Result<()> {
     let text = "{\"id\":12345,\"name\":\"你好\",\"tags\":[\"a\",\"b\"],\"on\":true},".repeat(20)[..1000].to_owned();
     let mut open = Vec::with_capacity(count);
-    for _ in 0..count {
-        let mut ws = sockeye::connect(format!("ws://{address}/")).compression(compression(mode)).await?;
+    let mut http2 = None;
+    for number in 0..count {
+        let mut ws = if mode == "http2" {
+            if number % 100 == 0 {
+                http2 = Some(Http2::over(TcpStream::connect(address).await?).await);
+            }
+            http2.as_ref().ok_or("the first has opened it")?.websocket(Limits::default()).await
+        } else {
+            sockeye::connect(format!("ws://{address}/")).compression(compression(mode)).await?
+        };
         ws.send(text.clone()).await?;
         if ws.recv().await? != Some(Message::from(text.clone())) {
             return Err("something else came back".into());

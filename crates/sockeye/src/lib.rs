@@ -30,7 +30,8 @@
 //! # Ok(()) }
 //! ```
 //!
-//! To share a port with other HTTP, call [`upgrade`] in a hyper service.
+//! [`Server`] has what one in the open needs: limits on connections, ordinary HTTP beside WebSockets, asking before one is
+//! opened, an end in good order ([`Drain`]). In a server of another crate call [`upgrade`].
 //!
 //! | what | where |
 //! |---|---|
@@ -38,7 +39,8 @@
 //! | [`WebSocket`]: one type for client and server | `websocket.rs`, driven by `stream.rs`, the only file that touches socket I/O |
 //! | [`connect`]; over HTTP/2 with the feature `http2` | `client/` |
 //! | a client that connects again | [`reconnect`] |
-//! | [`serve`], [`upgrade`] | `server/` |
+//! | [`Server`], [`serve`], [`upgrade`]; HTTP/2 with the feature `http2`, on by default; `axum`, `tower` | `server/` |
+//! | numbers for a dashboard, with the feature `metrics` | `metrics.rs` |
 //! | TLS: `wss:` URLs, and [`Serve`] with a certificate | `tls.rs`, over rustls; the feature `ring`, on by default, or `aws-lc` |
 //!
 //! **Limits** are on by default: see [`Limits`]. **Cancel safety** is said for each method, and tested.
@@ -71,6 +73,7 @@ mod futures;
 mod tls;
 mod client;
 pub mod reconnect;
+mod metrics;
 mod server;
 
 pub use budget::Budget;
@@ -85,7 +88,14 @@ pub use receiver::Receiver;
 pub use recv_stream::RecvStream;
 pub use send_stream::SendStream;
 pub use sender::{Sender, TrySendError};
-pub use server::{HandlerResult, Serve, Upgrade, Upgrader, serve, upgrade};
+#[cfg(feature = "axum")]
+pub use server::Rejection;
+#[cfg(feature = "tower")]
+pub use server::WithDrain;
+pub use server::{
+    Body, Drain, Draining, HandlerResult, Listener, Peer, Request, Response, Serve, Server, ServerBuilder, Upgrade,
+    Upgrader, serve, upgrade,
+};
 pub use sockeye_proto::connection::Prepared;
 pub use sockeye_proto::deflate::Compression;
 pub use sockeye_proto::handshake::{Agreed, HandshakeError, OriginPolicy, Refusal};
@@ -103,7 +113,10 @@ pub use websocket::{WebSocket, WebSocketBuilder};
 #[doc = include_str!("../../../README.md")]
 struct Readme;
 
-/// And those of the guide to the client.
+/// And those of the guide.
 #[cfg(all(doctest, feature = "http2", feature = "proxy", feature = "tls"))]
 #[doc = include_str!("../../../docs/guide/client.md")]
 struct ClientGuide;
+#[cfg(all(doctest, feature = "tls"))]
+#[doc = include_str!("../../../docs/guide/deployment.md")]
+struct Deployment;

@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use hyper::upgrade::Upgraded;
-use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::rustls::crypto::CryptoProvider;
 #[cfg(feature = "aws-lc")]
@@ -19,19 +19,21 @@ use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::{
     self, AlertDescription, CertificateError, ClientConfig, InvalidMessage, RootCertStore, ServerConfig,
 };
-use tokio_rustls::{TlsAcceptor, TlsConnector, server};
+use tokio_rustls::{Accept, TlsAcceptor, TlsConnector};
 use tracing::debug;
 
 use crate::error::{Error, TlsError};
+use crate::server;
 use crate::transport::{Duplex, Transport};
 
 /// What both ends say they will speak (ALPN, RFC 7301).
 const HTTP_1_1: &[u8] = b"http/1.1";
 
-/// A server's configuration that takes HTTP/1.1 if it did not say what to take.
+/// A server's configuration that takes the versions of HTTP we speak if it did not say what to take.
 pub(crate) fn server_config(mut config: Arc<ServerConfig>) -> Arc<ServerConfig> {
     if config.alpn_protocols.is_empty() {
-        Arc::make_mut(&mut config).alpn_protocols = vec![HTTP_1_1.to_vec()];
+        let spoken = if cfg!(feature = "http2") { &[b"h2", HTTP_1_1][..] } else { &[HTTP_1_1] };
+        Arc::make_mut(&mut config).alpn_protocols = spoken.iter().map(|name| name.to_vec()).collect();
     }
     config
 }
@@ -123,8 +125,8 @@ impl Client {
 }
 
 /// The server's handshake.
-pub(crate) async fn accept(stream: TcpStream, config: Arc<ServerConfig>) -> io::Result<server::TlsStream<TcpStream>> {
-    TlsAcceptor::from(config).accept(stream).await
+pub(crate) fn accept<S: AsyncRead + AsyncWrite + Unpin>(stream: S, config: Arc<ServerConfig>) -> Accept<S> {
+    TlsAcceptor::from(config).accept(stream)
 }
 
 /// The configuration of clients that have none of their own. It is made once for the process, so that all its connections
@@ -171,10 +173,10 @@ fn provider() -> Option<Arc<CryptoProvider>> {
 /// Takes a TLS stream back from hyper as the type it is, rather than in another box around hyper's.
 pub(crate) fn take_back(upgraded: Upgraded) -> Result<(Transport, Bytes), Upgraded> {
     fn take<S: Duplex + Unpin + 'static>(upgraded: Upgraded) -> Result<(Transport, Bytes), Upgraded> {
-        let parts = upgraded.downcast::<TokioIo<S>>()?;
-        Ok((Transport::of(parts.io.into_inner()), parts.read_buf))
+        let (stream, early) = server::take_back::<S>(upgraded)?;
+        Ok((Transport::of(stream), early))
     }
-    take::<server::TlsStream<TcpStream>>(upgraded).or_else(take::<tokio_rustls::TlsStream<TcpStream>>)
+    take::<tokio_rustls::server::TlsStream<TcpStream>>(upgraded).or_else(take::<tokio_rustls::TlsStream<TcpStream>>)
 }
 
 /// What rustls says inside of an error.

@@ -4,9 +4,12 @@ use core::any::Any;
 use core::pin::Pin;
 use core::task::{Context, Poll};
 use std::io::{self, IoSlice};
+use std::sync::Arc;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+
+use crate::server::Seat;
 
 /// Anything bytes go in and out of.
 pub(crate) trait Duplex: AsyncRead + AsyncWrite + Send {}
@@ -17,6 +20,8 @@ impl<T: AsyncRead + AsyncWrite + Send> Duplex for T {}
 pub(crate) enum Transport {
     Tcp(TcpStream),
     Other(Layered),
+    /// One that a server counts, for as long as it is open.
+    Seated(Box<Seated>),
     /// Given back to the system: the connection has ended.
     Ended,
 }
@@ -26,6 +31,12 @@ pub(crate) struct Layered {
     stream: Pin<Box<dyn Duplex>>,
     /// Bytes have been written that it may still hold: the position up to which all is with the system's network stack.
     unflushed: Option<u64>,
+}
+
+/// Apart, as connections that nobody counts do not pay for it.
+pub(crate) struct Seated {
+    transport: Transport,
+    seat: Arc<Seat>,
 }
 
 impl Transport {
@@ -41,11 +52,17 @@ impl Transport {
         }
     }
 
+    /// The same, counted by a server for as long as it is open.
+    pub(crate) fn seated(self, seat: Arc<Seat>) -> Self {
+        Self::Seated(Box::new(Seated { transport: self, seat }))
+    }
+
     /// The position up to which all is with the system's network stack, if some of what was written may not be.
     #[inline]
-    pub(crate) const fn unflushed(&self) -> Option<u64> {
+    pub(crate) fn unflushed(&self) -> Option<u64> {
         match self {
             Self::Other(layered) => layered.unflushed,
+            Self::Seated(seated) => seated.transport.unflushed(),
             _ => None,
         }
     }
@@ -53,16 +70,30 @@ impl Transport {
     /// More is about to be written; all up to this position has been written before.
     #[inline]
     pub(crate) fn is_written_to(&mut self, position: impl FnOnce() -> u64) {
-        if let Self::Other(layered) = self {
-            layered.unflushed.get_or_insert_with(position);
+        match self {
+            Self::Other(layered) => drop(layered.unflushed.get_or_insert_with(position)),
+            Self::Seated(seated) => seated.transport.is_written_to(position),
+            _ => {}
         }
     }
 
     /// All that was written is with the system's network stack.
-    pub(crate) const fn is_flushed(&mut self) {
-        if let Self::Other(layered) = self {
-            layered.unflushed = None;
+    pub(crate) fn is_flushed(&mut self) {
+        match self {
+            Self::Other(layered) => layered.unflushed = None,
+            Self::Seated(seated) => seated.transport.is_flushed(),
+            _ => {}
         }
+    }
+}
+
+impl Seated {
+    fn sent(&mut self, write: impl FnOnce(Pin<&mut Transport>) -> Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        let written = write(Pin::new(&mut self.transport));
+        if let Poll::Ready(Ok(bytes)) = written {
+            self.seat.traffic().sent(bytes);
+        }
+        written
     }
 }
 
@@ -79,6 +110,12 @@ impl AsyncRead for Transport {
                 Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => Poll::Ready(Ok(())),
                 read => read,
             },
+            Self::Seated(seated) => {
+                let before = buf.filled().len();
+                let read = Pin::new(&mut seated.transport).poll_read(cx, buf);
+                seated.seat.traffic().received(buf.filled().len() - before);
+                read
+            }
             Self::Ended => Poll::Ready(Err(ended())),
         }
     }
@@ -89,6 +126,7 @@ impl AsyncWrite for Transport {
         match &mut *self {
             Self::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
             Self::Other(layered) => layered.stream.as_mut().poll_write(cx, buf),
+            Self::Seated(seated) => seated.sent(|transport| transport.poll_write(cx, buf)),
             Self::Ended => Poll::Ready(Err(ended())),
         }
     }
@@ -101,6 +139,7 @@ impl AsyncWrite for Transport {
         match &mut *self {
             Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
             Self::Other(layered) => layered.stream.as_mut().poll_write_vectored(cx, bufs),
+            Self::Seated(seated) => seated.sent(|transport| transport.poll_write_vectored(cx, bufs)),
             Self::Ended => Poll::Ready(Err(ended())),
         }
     }
@@ -109,6 +148,7 @@ impl AsyncWrite for Transport {
         match self {
             Self::Tcp(stream) => stream.is_write_vectored(),
             Self::Other(layered) => layered.stream.is_write_vectored(),
+            Self::Seated(seated) => seated.transport.is_write_vectored(),
             Self::Ended => false,
         }
     }
@@ -117,6 +157,7 @@ impl AsyncWrite for Transport {
         match &mut *self {
             Self::Tcp(stream) => Pin::new(stream).poll_flush(cx),
             Self::Other(layered) => layered.stream.as_mut().poll_flush(cx),
+            Self::Seated(seated) => Pin::new(&mut seated.transport).poll_flush(cx),
             Self::Ended => Poll::Ready(Err(ended())),
         }
     }
@@ -125,6 +166,7 @@ impl AsyncWrite for Transport {
         match &mut *self {
             Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Other(layered) => layered.stream.as_mut().poll_shutdown(cx),
+            Self::Seated(seated) => Pin::new(&mut seated.transport).poll_shutdown(cx),
             Self::Ended => Poll::Ready(Err(ended())),
         }
     }

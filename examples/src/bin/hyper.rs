@@ -1,4 +1,4 @@
-//! A page and a WebSocket on one port, in a hyper service.
+//! A page and a WebSocket on one port, in a hyper service, over HTTP/1.1 and HTTP/2.
 //!
 //! Run it with `cargo run --bin hyper -p sockeye-examples`, open <http://127.0.0.1:9002/>, or connect with
 //! `cargo run --bin hello -p sockeye-examples ws://127.0.0.1:9002/chat`.
@@ -7,20 +7,24 @@ use std::convert::Infallible;
 
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
-use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
 use sockeye::{HandlerResult, WebSocket};
 use tokio::net::TcpListener;
 
 #[tokio::main]
 async fn main() -> std::io::Result<()> {
     let listener = TcpListener::bind("127.0.0.1:9002").await?;
+    let mut http = auto::Builder::new(TokioExecutor::new());
+    // Without it clients do not ask for WebSockets over HTTP/2 (RFC 8441 §3).
+    http.http2().enable_connect_protocol();
     loop {
         let (stream, _) = listener.accept().await?;
-        // `with_upgrades` is what lets hyper hand the connection over.
-        tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(answer)).with_upgrades());
+        // `with_upgrades` is what lets hyper hand a connection of HTTP/1.1 over.
+        let connection = http.serve_connection_with_upgrades(TokioIo::new(stream), service_fn(answer)).into_owned();
+        tokio::spawn(connection);
     }
 }
 

@@ -1,6 +1,7 @@
 //! `sockeye serve`: the page, an echo, and a word for those who watch over it.
 
 mod echo;
+mod metrics;
 mod page;
 mod routes;
 mod tls;
@@ -10,18 +11,11 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use sockeye::{Compression, Limits, Upgrader};
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::signal::unix::{SignalKind, signal};
-use tokio_rustls::TlsAcceptor;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
-use tracing::{debug, info, warn};
+use sockeye::{Compression, Limits, OriginPolicy, Server, ServerBuilder};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing::{error, info, warn};
 use tracing_subscriber::EnvFilter;
 
 use routes::Routes;
@@ -29,11 +23,14 @@ use routes::Routes;
 /// What `sockeye serve` takes.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Serves / (the page), /echo (a WebSocket that sends everything back) and /healthz.
+Serves / (the page), /echo (a WebSocket that sends everything back), /healthz and /metrics (Prometheus' format),
+over HTTP/1.1 and HTTP/2.
 SIGINT or SIGTERM closes every connection with 1001 and exits with 0; a second one exits at once.
+SIGHUP reads the certificate and its key again.
 
 Example: sockeye serve --listen 127.0.0.1:8080
-         sockeye serve --listen 0.0.0.0:8443 --tls-cert cert.pem --tls-key key.pem")]
+         sockeye serve --listen 0.0.0.0:8443 --tls-cert cert.pem --tls-key key.pem
+         sockeye serve --max-connections 10000 --max-connections-per-address 100 --drain 30")]
 pub(crate) struct Args {
     /// Address and port to listen on; port 0 takes a free one
     #[arg(long, env = "SOCKEYE_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:8080", value_parser = address)]
@@ -55,6 +52,22 @@ pub(crate) struct Args {
     #[arg(long, env = "SOCKEYE_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
 
+    /// Let pages of this origin connect, besides those of this server; * for any. May be given several times
+    #[arg(long, env = "SOCKEYE_ALLOW_ORIGIN", value_name = "ORIGIN", value_delimiter = ',', value_parser = origin)]
+    allow_origin: Vec<String>,
+
+    /// The most connections; when there are so many, others wait to be accepted. No bound unless given
+    #[arg(long, env = "SOCKEYE_MAX_CONNECTIONS", value_name = "N", value_parser = at_least_one)]
+    max_connections: Option<usize>,
+
+    /// The most connections from one IPv4 address or one /64 of IPv6; others are closed. No bound unless given
+    #[arg(long, env = "SOCKEYE_MAX_CONNECTIONS_PER_ADDRESS", value_name = "N", value_parser = at_least_one)]
+    max_connections_per_address: Option<usize>,
+
+    /// When it stops, close the WebSockets spread over so many seconds, each at a moment of its own
+    #[arg(long, env = "SOCKEYE_DRAIN", value_name = "SECONDS", default_value_t = 0)]
+    drain: u32,
+
     /// Threads that serve; one for each processor unless set
     #[arg(long, env = "SOCKEYE_THREADS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
@@ -75,6 +88,20 @@ fn address(text: &str) -> Result<String, String> {
     } else {
         Err("an address and a port are needed, such as 127.0.0.1:8080".into())
     }
+}
+
+/// An origin as browsers write it (RFC 6454 §6.2), or all of them.
+fn origin(text: &str) -> Result<String, String> {
+    let host = text.split_once("://").map_or("", |(_, host)| host);
+    if text == "*" || (!host.is_empty() && !host.contains(['/', '?', '#', '@', ' '])) {
+        Ok(text.to_owned())
+    } else {
+        Err("an origin is needed, such as https://example.com or http://localhost:3000, or *".into())
+    }
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|&number| number > 0).ok_or_else(|| "a number from 1 on is needed".into())
 }
 
 fn log_filter(text: &str) -> Result<String, String> {
@@ -99,54 +126,85 @@ pub(crate) fn run(args: Args) -> ExitCode {
 }
 
 async fn serve(args: Args) -> io::Result<()> {
+    let routes = Routes::new();
     // Before anybody can know the address, so that no signal finds us unprepared.
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let tls = match (&args.tls_cert, &args.tls_key) {
-        (Some(cert), Some(key)) => Some(tls::acceptor(cert, key)?),
-        _ => None,
-    };
+    let mut stop = Stop::new()?;
+    let certificate = args.tls_cert.as_deref().zip(args.tls_key.as_deref());
+    let mut builder = builder(&args);
+    if let Some((cert, key)) = certificate {
+        builder = builder.tls(tls::config(cert, key)?);
+    }
+    let server = builder.build();
+    if let Some((cert, key)) = certificate {
+        tokio::spawn(reload(server.clone(), cert.to_owned(), key.to_owned(), signal(SignalKind::hangup())?));
+    }
     let listener = listen(&args.listen).await?;
-    let scheme = if tls.is_some() { "https" } else { "http" };
+    let scheme = if certificate.is_some() { "https" } else { "http" };
     // Standard output may be closed; the server serves all the same.
     let _ = writeln!(io::stdout(), "listening on {scheme}://{}", listener.local_addr()?);
 
-    let stop = CancellationToken::new();
-    let tasks = TaskTracker::new();
-    let limits = Limits::default().message(args.max_message);
-    let compression = if args.compression { Compression::no_takeover() } else { Compression::OFF };
-    let upgrader = Upgrader::default().limits(limits).compression(compression);
-    let routes = Arc::new(Routes::new(upgrader, stop.clone(), tasks.clone()));
-    loop {
-        tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => {
-                    tasks.spawn(connection(stream, tls.clone(), Arc::clone(&routes), stop.clone()));
-                }
-                Err(error) => {
-                    // Out of descriptors, mostly: others have to end first.
-                    warn!(%error, "cannot accept a connection for now");
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                }
-            },
-            _ = interrupt.recv() => break,
-            _ = terminate.recv() => break,
-        }
-    }
-
-    // Drain: no new connection, Close 1001 on the open ones, and an end to patience.
-    drop(listener);
-    stop.cancel();
-    tasks.close();
-    info!(connections = tasks.len(), "closing");
-    let patience = limits.closing_time() + Duration::from_secs(1);
     tokio::select! {
-        () = tasks.wait() => {}
-        () = tokio::time::sleep(patience) => warn!(connections = tasks.len(), "left without a closing handshake"),
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
+        served = server.answer(listener, move |request| core::future::ready(routes.answer(request))) => return served,
+        () = stop.asked() => {}
+    }
+    let drain = server.drain().begin().spread(Duration::from_secs(args.drain.into()));
+    tokio::select! {
+        left = drain.into_future() => {
+            if left > 0 {
+                warn!(left, "left without a closing handshake");
+            }
+        }
+        () = stop.asked() => {}
     }
     Ok(())
+}
+
+fn builder(args: &Args) -> ServerBuilder {
+    let origins = &args.allow_origin;
+    let origin = if origins.iter().any(|origin| origin == "*") {
+        OriginPolicy::Any
+    } else {
+        OriginPolicy::SameHostOr(origins.clone())
+    };
+    Server::builder()
+        .limits(Limits::default().message(args.max_message))
+        .compression(if args.compression { Compression::no_takeover() } else { Compression::OFF })
+        .origin(origin)
+        .max_connections(args.max_connections.unwrap_or(usize::MAX))
+        .max_connections_per_address(args.max_connections_per_address.unwrap_or(usize::MAX))
+}
+
+/// What asks the server to stop.
+struct Stop {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Stop {
+    fn new() -> io::Result<Self> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    /// Waits for the next time.
+    async fn asked(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+/// Reads the certificate again whenever SIGHUP says so. One that cannot be used leaves the old one in its place.
+async fn reload(server: Server, cert: PathBuf, key: PathBuf, mut hangup: Signal) {
+    while hangup.recv().await.is_some() {
+        match tls::config(&cert, &key) {
+            Ok(config) => {
+                server.set_tls(config);
+                info!("the certificate was read again");
+            }
+            Err(error) => error!(%error, "the certificate stays as it was"),
+        }
+    }
 }
 
 async fn listen(address: &str) -> io::Result<TcpListener> {
@@ -159,52 +217,3 @@ async fn listen(address: &str) -> io::Result<TcpListener> {
         io::Error::new(error.kind(), format!("cannot listen on {address}: {why}"))
     })
 }
-
-/// One connection, up to its end or to the WebSocket it becomes.
-async fn connection(stream: TcpStream, tls: Option<TlsAcceptor>, routes: Arc<Routes>, stop: CancellationToken) {
-    let _ = stream.set_nodelay(true);
-    let Some(tls) = tls else { return http(stream, routes, stop).await };
-    tokio::select! {
-        shaken = tokio::time::timeout(HEAD_TIME, tls.accept(stream)) => match shaken {
-            Ok(Ok(stream)) => http(stream, routes, stop).await,
-            Ok(Err(error)) => debug!(%error, "a TLS handshake failed"),
-            Err(_) => debug!("a TLS handshake took too long"),
-        },
-        // Nothing was asked for yet.
-        () = stop.cancelled() => {}
-    }
-}
-
-/// A connection's HTTP.
-async fn http<S>(stream: S, routes: Arc<Routes>, stop: CancellationToken)
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let service =
-        service_fn(move |request| core::future::ready(Ok::<_, core::convert::Infallible>(routes.answer(request))));
-    let connection = hyper::server::conn::http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIME)
-        .max_buf_size(HEAD_BYTES)
-        .max_headers(HEAD_FIELDS)
-        .serve_connection(TokioIo::new(stream), service)
-        .with_upgrades();
-    let mut connection = core::pin::pin!(connection);
-    let ended = tokio::select! {
-        ended = &mut connection => ended,
-        () = stop.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
-    if let Err(error) = ended {
-        debug!(%error, "a connection ended with an error");
-    }
-}
-
-/// How long the TLS handshake may take, a request's head after it, and a connection may idle between two of them.
-const HEAD_TIME: Duration = Duration::from_secs(10);
-/// The most bytes of a request's head.
-const HEAD_BYTES: usize = 8 << 10;
-/// The most fields of a request's head.
-const HEAD_FIELDS: usize = 128;

@@ -1,8 +1,7 @@
 //! The page's files, built into the program.
 
-use bytes::Bytes;
-use http::{HeaderValue, Response, header};
-use http_body_util::Full;
+use http::{HeaderValue, header};
+use sockeye::{Body, Response};
 
 /// A file of the page.
 pub(super) struct File {
@@ -17,8 +16,8 @@ pub(super) fn find(path: &str) -> Option<&'static File> {
 }
 
 impl File {
-    pub(super) fn response(&self) -> Response<Full<Bytes>> {
-        let mut response = Response::new(Full::new(Bytes::from_static(self.bytes)));
+    pub(super) fn response(&self) -> Response {
+        let mut response = Response::new(Body::from(self.bytes));
         let headers = response.headers_mut();
         for (name, value) in [
             (header::CONTENT_TYPE, self.content_type),

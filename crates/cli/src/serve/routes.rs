@@ -1,35 +1,32 @@
 //! What answers which path.
 
-use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
-use http_body_util::Full;
-use sockeye::Upgrader;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use http::{HeaderValue, Method, StatusCode, header};
+use sockeye::{Body, Request, Response};
 
 use super::echo::echo;
+use super::metrics::Numbers;
 use super::page;
 
-/// All that the server answers, and what its handlers need.
-#[derive(Debug)]
+/// All that is answered.
 pub(super) struct Routes {
-    upgrader: Upgrader,
-    stop: CancellationToken,
-    tasks: TaskTracker,
+    /// What is counted, unless somebody else counts in this process.
+    numbers: Option<Numbers>,
 }
 
-type Answer = Response<Full<Bytes>>;
-
 impl Routes {
-    /// `stop` ends the WebSockets, `tasks` counts them.
-    pub(super) fn new(upgrader: Upgrader, stop: CancellationToken, tasks: TaskTracker) -> Self {
-        Self { upgrader, stop, tasks }
+    /// Before the server is built, which is when counting begins.
+    pub(super) fn new() -> Self {
+        Self { numbers: Numbers::install() }
     }
 
-    pub(super) fn answer<B>(&self, mut request: Request<B>) -> Answer {
+    pub(super) fn answer(&self, mut request: Request) -> Response {
         match request.uri().path() {
-            "/echo" => self.echo(&mut request),
+            "/echo" => match sockeye::upgrade(&mut request) {
+                Ok(upgrade) => upgrade.on_upgrade(echo),
+                Err(refusal) => refusal.response(),
+            },
             "/healthz" => plain(StatusCode::OK, "ok\n"),
+            "/metrics" => plain(StatusCode::OK, self.numbers.as_ref().map(Numbers::text).unwrap_or_default()),
             path => match page::find(path) {
                 Some(_) if !matches!(*request.method(), Method::GET | Method::HEAD) => {
                     let mut answer = plain(StatusCode::METHOD_NOT_ALLOWED, "this is read with GET\n");
@@ -41,24 +38,10 @@ impl Routes {
             },
         }
     }
-
-    fn echo<B>(&self, request: &mut Request<B>) -> Answer {
-        match self.upgrader.upgrade(request) {
-            Ok(upgrade) => {
-                let (stop, task) = (self.stop.clone(), self.tasks.token());
-                upgrade.on_upgrade(move |ws| async move {
-                    let ended = echo(ws, stop).await;
-                    drop(task);
-                    ended
-                })
-            }
-            Err(refusal) => refusal.response(),
-        }
-    }
 }
 
-fn plain(status: StatusCode, text: &'static str) -> Answer {
-    let mut answer = Response::new(Full::new(Bytes::from_static(text.as_bytes())));
+fn plain(status: StatusCode, text: impl Into<Body>) -> Response {
+    let mut answer = Response::new(text.into());
     *answer.status_mut() = status;
     let headers = answer.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));

@@ -7,10 +7,9 @@ use std::sync::Arc;
 use sockeye::rustls::pki_types::pem::{self, PemObject};
 use sockeye::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use sockeye::rustls::{Error, ServerConfig};
-use tokio_rustls::TlsAcceptor;
 
 /// Reads a certificate, with those of its issuers behind it, and its key.
-pub(super) fn acceptor(cert: &Path, key: &Path) -> io::Result<TlsAcceptor> {
+pub(super) fn config(cert: &Path, key: &Path) -> io::Result<Arc<ServerConfig>> {
     let chain: Result<Vec<_>, _> = CertificateDer::pem_file_iter(cert).and_then(Iterator::collect);
     let chain = chain.map_err(|error| unreadable(cert, &error))?;
     if chain.is_empty() {
@@ -21,7 +20,7 @@ pub(super) fn acceptor(cert: &Path, key: &Path) -> io::Result<TlsAcceptor> {
         error => unreadable(key, &error),
     })?;
     let config = ServerConfig::builder().with_no_client_auth().with_single_cert(chain, parsed);
-    let mut config = config.map_err(|error| match error {
+    let config = config.map_err(|error| match error {
         Error::InconsistentKeys(_) => {
             wrong(key, format_args!("it is not the key of the certificate in {}", cert.display()))
         }
@@ -30,8 +29,7 @@ pub(super) fn acceptor(cert: &Path, key: &Path) -> io::Result<TlsAcceptor> {
         Error::General(why) => wrong(key, why),
         error => wrong(key, error),
     })?;
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(Arc::new(config).into())
+    Ok(Arc::new(config))
 }
 
 fn unreadable(file: &Path, error: &pem::Error) -> io::Error {

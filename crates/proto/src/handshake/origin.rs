@@ -14,6 +14,8 @@ pub enum OriginPolicy {
     SameHost,
     /// Pages from these origins, each as a browser writes it: `https://example.com`, `http://localhost:3000`.
     List(Vec<String>),
+    /// Pages of the same host, and those from these origins.
+    SameHostOr(Vec<String>),
     /// Any page. For servers that know a connection by something a browser does not send by itself.
     Any,
 }
@@ -34,10 +36,17 @@ impl OriginPolicy {
         };
         match self {
             Self::Any => true,
-            Self::List(allowed) => allowed.iter().any(|allowed| allowed.eq_ignore_ascii_case(origin)),
+            Self::List(allowed) => is_listed(origin, allowed),
             Self::SameHost => same_host(origin, headers, target).unwrap_or(false),
+            Self::SameHostOr(allowed) => {
+                is_listed(origin, allowed) || same_host(origin, headers, target).unwrap_or(false)
+            }
         }
     }
+}
+
+fn is_listed(origin: &str, allowed: &[String]) -> bool {
+    allowed.iter().any(|allowed| allowed.eq_ignore_ascii_case(origin))
 }
 
 /// Whether an origin names the host and port that the request is for. `None`: one of them cannot be read.
@@ -105,6 +114,20 @@ mod tests {
         assert!(!allows(&list, "api.example.com", &["http://example.com"]));
         assert!(!allows(&list, "api.example.com", &["https://api.example.com"]));
         assert!(allows(&list, "api.example.com", &[]));
+    }
+
+    #[test]
+    fn the_same_host_or_a_list_takes_both_and_no_other() {
+        let both = OriginPolicy::SameHostOr(vec!["https://friend.example".into()]);
+        for (origin, expected) in [
+            ("https://example.com", true),
+            ("https://friend.example", true),
+            ("http://friend.example", false),
+            ("https://evil.example", false),
+            ("null", false),
+        ] {
+            assert_eq!(allows(&both, "example.com", &[origin]), expected, "{origin}");
+        }
     }
 
     #[test]

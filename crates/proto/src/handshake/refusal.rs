@@ -6,7 +6,7 @@ use http::{HeaderValue, Response, StatusCode, header};
 
 use crate::deflate::NegotiationError;
 
-/// Why a server refuses a request to open a WebSocket (RFC 6455 §4.2.1, §4.2.2).
+/// Why a server refuses a request to open a WebSocket (RFC 6455 §4.2.1, §4.2.2, RFC 8441).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Refusal {
@@ -14,7 +14,11 @@ pub enum Refusal {
     Method,
     /// HTTP/1.0 or older: "an HTTP/1.1 or higher GET request".
     HttpVersion,
-    /// Not exactly one Host header, or one that is no host.
+    /// Over HTTP/2, no extended CONNECT: an ordinary request to an address where only WebSockets live.
+    Connect,
+    /// An extended CONNECT for another `:protocol`.
+    Protocol,
+    /// Not exactly one Host header (over HTTP/2, `:authority`), or one that is no host.
     Host,
     /// No `Upgrade: websocket`: an ordinary request to an address where only WebSockets live.
     Upgrade,
@@ -32,14 +36,20 @@ pub enum Refusal {
     Body,
     /// The page's origin may not connect (§10.2).
     Origin,
+    /// The server has as many connections as it may have.
+    Full,
+    /// The server is closing its connections, and takes no new ones.
+    Draining,
 }
 
 impl Refusal {
-    /// The HTTP status that says so: 400, 403, 405 or 426.
+    /// The HTTP status that says so: 400, 403, 405, 426, 501 or 503.
     #[must_use]
     pub const fn status(&self) -> StatusCode {
         match self {
-            Self::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Method | Self::Connect => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Protocol => StatusCode::NOT_IMPLEMENTED,
+            Self::Full | Self::Draining => StatusCode::SERVICE_UNAVAILABLE,
             Self::Upgrade | Self::Version => StatusCode::UPGRADE_REQUIRED,
             Self::Origin => StatusCode::FORBIDDEN,
             _ => StatusCode::BAD_REQUEST,
@@ -59,6 +69,9 @@ impl Refusal {
             Self::Method => {
                 headers.insert(header::ALLOW, HeaderValue::from_static("GET"));
             }
+            Self::Connect => {
+                headers.insert(header::ALLOW, HeaderValue::from_static("CONNECT"));
+            }
             Self::Upgrade | Self::Version => {
                 headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
                 headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
@@ -75,6 +88,8 @@ impl fmt::Display for Refusal {
         f.write_str(match self {
             Self::Method => "a WebSocket is opened with GET (RFC 6455 §4.1)",
             Self::HttpVersion => "a WebSocket needs HTTP/1.1 (RFC 6455 §4.1)",
+            Self::Connect => "here is a WebSocket: over HTTP/2 it is opened with extended CONNECT (RFC 8441 §4)",
+            Self::Protocol => "of the protocols for extended CONNECT only `websocket` is spoken here (RFC 8441 §4)",
             Self::Host => "exactly one Host header is needed (RFC 6455 §4.2.1)",
             Self::Upgrade => "here is a WebSocket: connect with `Upgrade: websocket` (RFC 6455 §4.2.1)",
             Self::Connection => "the Connection header lacks `Upgrade` (RFC 6455 §4.2.1)",
@@ -84,6 +99,8 @@ impl fmt::Display for Refusal {
             Self::Extensions => "Sec-WebSocket-Extensions cannot be read (RFC 6455 §9.1)",
             Self::Body => "the request that opens a WebSocket has no body (RFC 6455 §4.1)",
             Self::Origin => "pages of this origin may not connect (RFC 6455 §10.2)",
+            Self::Full => "the server has as many connections as it may have; try again later",
+            Self::Draining => "the server is closing its connections; try again later",
         })
     }
 }

@@ -11,10 +11,12 @@ use std::panic::catch_unwind;
 use std::sync::Arc;
 
 use sockeye_proto::CloseCode;
-use tracing::{debug, error};
+use tracing::{Span, debug, error};
 
+use super::seat::Along;
 use crate::driven::Drive;
 use crate::error::Phase;
+use crate::metrics;
 use crate::sender::Sender;
 use crate::shared::{Handle, Shared};
 use crate::websocket::WebSocket;
@@ -25,17 +27,24 @@ pub type HandlerResult = Result<(), Box<dyn Error + Send + Sync>>;
 /// Runs a handler on a connection, which is driven meanwhile, and closes the connection behind it: 1000 after `Ok`, 1011
 /// after an error or a panic. A handler that has given its WebSocket, or the receiving half of it, away leaves closing it
 /// to the new owner.
-pub(super) fn drive<H, F>(ws: WebSocket, handler: H) -> Handled<F>
+///
+/// `along` is what goes along with it, until both have ended.
+pub(super) fn drive<H, F>(ws: WebSocket, handler: H, along: Option<Box<Along>>) -> Handled<F>
 where
     H: FnOnce(WebSocket) -> F,
     F: Future<Output = HandlerResult>,
 {
     let connection = Arc::clone(ws.shared());
     connection.keep();
+    let begin = || Box::pin(handler(ws));
     // `None`: it panicked.
-    let handler = catch_unwind(AssertUnwindSafe(|| Box::pin(handler(ws)))).ok();
+    let handler = catch_unwind(AssertUnwindSafe(|| match &along {
+        Some(along) => along.span().in_scope(begin),
+        None => begin(),
+    }))
+    .ok();
     let stage = Stage::Handles { drive: Drive::new(Some(Arc::clone(&connection))), connection };
-    Handled { handler, stage }
+    Handled { handler, stage, along }
 }
 
 /// A handler at work, and the end of its connection. A future by hand, as it lives as long as the connection, and an `async
@@ -45,6 +54,7 @@ pub(super) struct Handled<F> {
     handler: Option<Pin<Box<F>>>,
     // Behind the handler, so that what that holds is dropped while its connections are driven.
     stage: Stage,
+    along: Option<Box<Along>>,
 }
 
 enum Stage {
@@ -59,7 +69,8 @@ where
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let Self { handler, stage } = self.get_mut();
+        let Self { handler, stage, along } = self.get_mut();
+        let _entered = along.as_ref().map(|along| along.span().enter());
         if let Stage::Handles { drive, connection } = stage {
             let ended = ready!(drive.poll(cx, |cx| {
                 let polled =
@@ -101,11 +112,17 @@ async fn end(connection: Arc<Shared>, ended: Option<HandlerResult>) {
             CloseCode::INTERNAL_ERROR
         }
     };
-    if kept.handle.let_go()
-        && let Err(error) = kept.close(code, "").await
-    {
+    if !kept.handle.let_go() {
+        // It has another owner.
+        return;
+    }
+    if let Err(error) = kept.close(code, "").await {
         debug!(error = &error as &dyn Error, "the connection did not close cleanly");
     }
+    let closed = kept.closed().await;
+    metrics::closed(closed.code());
+    Span::current().record("code", closed.code().as_u16());
+    debug!(code = closed.code().as_u16(), reason = closed.reason(), clean = closed.is_clean(), "closed");
 }
 
 /// Whether an error is one that a connection ends with.

@@ -1,26 +1,35 @@
-//! From an HTTP request to a WebSocket (RFC 6455 §4.2), on a connection that hyper serves.
+//! From an HTTP request to a WebSocket, on a connection that hyper serves: by Upgrade over HTTP/1.1 (RFC 6455 §4.2), by
+//! extended CONNECT over HTTP/2 (RFC 8441).
 
 use core::fmt;
 use core::future::Future;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, Version};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use sockeye_proto::deflate::Compression;
-use sockeye_proto::handshake::server::{Options, accept_request};
+use sockeye_proto::handshake::server::{Options, accept_connect, accept_request};
 use sockeye_proto::handshake::{Agreed, OriginPolicy, Refusal};
 use sockeye_proto::{Limits, Role};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tracing::debug;
+use tracing::{debug, field, info_span};
 
+use super::connection::Visit;
+use super::drain::Drain;
 use super::drive::{HandlerResult, drive};
+use super::peer::Peer;
+use super::seat::Note;
+use super::stream::stream;
 use crate::budget::Budget;
+use crate::metrics;
 use crate::transport::Transport;
 use crate::websocket::WebSocket;
 
-/// Judges a request to open a WebSocket, by the default [`Upgrader`].
+/// Judges a request to open a WebSocket: by the [`Upgrader`] that a layer has put into the request's extensions, if
+/// there is one, else by what its [`Server`](super::Server) was built with, elsewhere by the default one.
 ///
 /// ```
 /// use http_body_util::Full;
@@ -41,12 +50,19 @@ use crate::websocket::WebSocket;
 /// }
 /// ```
 ///
-/// The hyper connection must be served `with_upgrades()`.
+/// The hyper connection must be served `with_upgrades()`; one of HTTP/2 must `enable_connect_protocol()`, and nothing
+/// else is to be done for it.
 ///
 /// # Errors
 /// The [`Refusal`], which knows the HTTP response that tells the client.
 pub fn upgrade<B>(request: &mut Request<B>) -> Result<Upgrade, Refusal> {
-    Upgrader::default().upgrade(request)
+    if let Some(upgrader) = request.extensions().get::<Upgrader>().cloned() {
+        return upgrader.upgrade(request);
+    }
+    match request.extensions().get::<Arc<Visit>>().cloned() {
+        Some(visit) => visit.server().upgrader.upgrade(request),
+        None => Upgrader::default().upgrade(request),
+    }
 }
 
 /// What a server decides by when it is asked for a WebSocket. The default takes pages of its own host, speaks no
@@ -57,6 +73,7 @@ pub struct Upgrader {
     compression: Compression,
     limits: Arc<Limits>,
     budget: Option<Budget>,
+    drain: Option<Drain>,
 }
 
 impl Upgrader {
@@ -94,17 +111,76 @@ impl Upgrader {
         Self { budget: Some(budget.clone()), ..self }
     }
 
+    /// Counts the WebSockets in, to be closed when the server stops. On a [`Server`](super::Server), and behind the
+    /// layer of a [`Drain`], they are counted in by themselves.
+    #[must_use]
+    pub fn drain(self, drain: &Drain) -> Self {
+        Self { drain: Some(drain.clone()), ..self }
+    }
+
     /// Judges a request to open a WebSocket. What it returns still has to be answered, with
     /// [`on_upgrade`](Upgrade::on_upgrade).
     ///
     /// # Errors
     /// The [`Refusal`], which knows the HTTP response that tells the client.
     pub fn upgrade<B>(&self, request: &mut Request<B>) -> Result<Upgrade, Refusal> {
-        let (response, agreed) = accept_request(request, &self.options)?;
-        let upgraded = hyper::upgrade::on(request);
-        let (compression, limits, budget) = (self.compression, Arc::clone(&self.limits), self.budget.clone());
-        Ok(Upgrade { response, agreed, upgraded, compression, limits, budget })
+        self.judge(request).inspect_err(|refusal| {
+            metrics::request_refused(refusal);
+            debug!(%refusal, path = request.uri().path(), "refused a WebSocket");
+        })
     }
+
+    fn judge<B>(&self, request: &mut Request<B>) -> Result<Upgrade, Refusal> {
+        let is_stream = request.version() >= Version::HTTP_2;
+        let (response, agreed) = if is_stream {
+            accept_connect(request, protocol(request), &self.options)?
+        } else {
+            accept_request(request, &self.options)?
+        };
+        // A connection of HTTP/2 has to know of its streams: without any it is idle.
+        let is_noted = |visit: &&Arc<Visit>| visit.server().takes_note || is_stream;
+        let visit = request.extensions().get::<Arc<Visit>>().filter(is_noted).cloned();
+        let drain = self.drain.as_ref().or_else(|| Some(&visit.as_ref()?.server().drain)).cloned();
+        let drain = drain.or_else(|| request.extensions().get().cloned());
+        if drain.as_ref().is_some_and(Drain::has_begun) {
+            return Err(Refusal::Draining);
+        }
+        // A stream is one of many on its connection.
+        let permit = match &visit {
+            Some(visit) if is_stream => Some(visit.admit().map_err(|_| Refusal::Full)?),
+            _ => None,
+        };
+        let upgraded = hyper::upgrade::on(&mut *request);
+        let settings =
+            Settings { compression: self.compression, limits: Arc::clone(&self.limits), budget: self.budget.clone() };
+        let span = info_span!(
+            "websocket",
+            peer = request.extensions().get().and_then(Peer::address).map(field::display),
+            path = request.uri().path(),
+            version = ?request.version(),
+            code = field::Empty,
+        );
+        let note = Note::take(span, visit, permit, drain);
+        Ok(Upgrade { response, agreed, upgraded, is_stream, settings, note })
+    }
+}
+
+/// The `:protocol` of an extended CONNECT.
+#[cfg(feature = "http2")]
+fn protocol<B>(request: &Request<B>) -> Option<&str> {
+    request.extensions().get().map(hyper::ext::Protocol::as_str)
+}
+
+#[cfg(not(feature = "http2"))]
+fn protocol<B>(_: &Request<B>) -> Option<&str> {
+    None
+}
+
+/// What a connection goes by.
+struct Settings {
+    compression: Compression,
+    limits: Arc<Limits>,
+    budget: Option<Budget>,
 }
 
 /// A request that will be a WebSocket once its response is sent.
@@ -113,9 +189,10 @@ pub struct Upgrade {
     response: Response<()>,
     agreed: Agreed,
     upgraded: OnUpgrade,
-    compression: Compression,
-    limits: Arc<Limits>,
-    budget: Option<Budget>,
+    /// It will be a stream of HTTP/2.
+    is_stream: bool,
+    settings: Settings,
+    note: Option<Box<Note>>,
 }
 
 impl Upgrade {
@@ -125,10 +202,11 @@ impl Upgrade {
         self.agreed.subprotocol.as_deref()
     }
 
-    /// Returns the `101 Switching Protocols` to answer with, and runs the handler in a task of its own once that is sent.
+    /// Returns the response to answer with, which is `101 Switching Protocols`, or over HTTP/2 `200 OK`, and runs the
+    /// handler in a task of its own once that is sent.
     ///
-    /// When the handler ends the connection closes: with 1000 after `Ok`, with 1011 and a line in the log after an error
-    /// or a panic. A handler that gives its WebSocket away leaves closing it to the new owner.
+    /// When the handler ends the connection closes: with 1000 after `Ok`, with 1011 and a line in the log after an
+    /// error or a panic. A handler that gives its WebSocket away leaves closing it to the new owner.
     ///
     /// # Panics
     /// Outside a tokio runtime.
@@ -138,14 +216,27 @@ impl Upgrade {
         H: FnOnce(WebSocket) -> F + Send + 'static,
         F: Future<Output = HandlerResult> + Send + 'static,
     {
-        let Self { response, agreed, upgraded, compression, limits, budget } = self;
+        let Self { response, agreed, upgraded, is_stream, settings, mut note } = self;
+        if let Some(note) = &mut note {
+            note.enter();
+        }
         tokio::spawn(async move {
             match upgraded.await {
                 Ok(upgraded) => {
-                    let transport = upgraded_transport(upgraded);
-                    let ws = WebSocket::opened(transport, Role::Server, limits, budget, &compression, agreed);
+                    let (transport, early) =
+                        if is_stream { (stream(upgraded), Bytes::new()) } else { upgraded_transport(upgraded) };
+                    let along = note.map(|note| note.sit(is_stream, early.len()));
+                    let transport = match &along {
+                        Some(along) => transport.seated(Arc::clone(along.seat())),
+                        None => transport,
+                    };
+                    let Settings { compression, limits, budget } = settings;
+                    let ws = WebSocket::opened((transport, early), Role::Server, limits, budget, &compression, agreed);
+                    if let Some(along) = &along {
+                        along.is(&ws);
+                    }
                     // In a task of its own: this one holds on to all that opening took.
-                    tokio::spawn(drive(ws, handler));
+                    tokio::spawn(drive(ws, handler, along));
                 }
                 Err(error) => debug!(%error, "the client left during the opening handshake"),
             }
@@ -163,8 +254,8 @@ impl fmt::Debug for Upgrade {
 /// Takes the stream back from hyper, with the bytes it had already read. A plain TCP stream comes back as such, one of
 /// tokio-rustls over TCP in no more than one box.
 pub(crate) fn upgraded_transport(upgraded: Upgraded) -> (Transport, Bytes) {
-    let upgraded = match upgraded.downcast::<TokioIo<TcpStream>>() {
-        Ok(parts) => return (Transport::Tcp(parts.io.into_inner()), parts.read_buf),
+    let upgraded = match take_back::<TcpStream>(upgraded) {
+        Ok((stream, early)) => return (Transport::Tcp(stream), early),
         Err(upgraded) => upgraded,
     };
     #[cfg(feature = "tls")]
@@ -173,4 +264,21 @@ pub(crate) fn upgraded_transport(upgraded: Upgraded) -> (Transport, Bytes) {
         Err(upgraded) => upgraded,
     };
     (Transport::of(TokioIo::new(upgraded)), Bytes::new())
+}
+
+/// Takes a stream of this type back, also from where hyper-util has looked at its first bytes for the version of HTTP.
+pub(crate) fn take_back<S>(upgraded: Upgraded) -> Result<(S, Bytes), Upgraded>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let upgraded = match upgraded.downcast::<TokioIo<S>>() {
+        Ok(parts) => return Ok((parts.io.into_inner(), parts.read_buf)),
+        Err(upgraded) => upgraded,
+    };
+    #[cfg(feature = "http2")]
+    let upgraded = match hyper_util::server::conn::auto::upgrade::downcast::<TokioIo<S>>(upgraded) {
+        Ok(parts) => return Ok((parts.io.into_inner(), parts.read_buf)),
+        Err(upgraded) => upgraded,
+    };
+    Err(upgraded)
 }

@@ -139,7 +139,7 @@ impl Driver {
         }
     }
 
-    pub(super) fn end(&mut self, timeout: Option<Error>) {
+    pub(crate) fn end(&mut self, timeout: Option<Error>) {
         let unflushed = self.transport.unflushed();
         let lost = self.connection.has_unsent_messages() || unflushed.is_some();
         let ended_in = self.connection.transport_ended();

@@ -32,7 +32,7 @@ impl Driver {
 
     /// Whether all that was accepted up to a position is with the system's network stack, or never will be.
     pub(crate) fn flushed(&self, position: u64) -> Option<Result<(), Error>> {
-        let unflushed = self.transport.unflushed().or(self.ending.as_ref().and_then(|ending| ending.unflushed));
+        let unflushed = self.transport.unflushed().or_else(|| self.ending.as_ref().and_then(|ending| ending.unflushed));
         if unflushed.unwrap_or_else(|| self.connection.written_to()) >= position {
             return Some(Ok(()));
         }

@@ -6,11 +6,12 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use sockeye::{HandlerResult, Serve, WebSocket};
+use sockeye::{HandlerResult, Listener, Serve, WebSocket};
 use sockeye_proto::frame::{Header, Opcode, Parse};
 use sockeye_proto::mask::{self, MaskingKey};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
 
 pub(crate) const KEY: MaskingKey = MaskingKey::new([0x37, 0xfa, 0x21, 0x3d]);
 
@@ -80,6 +81,28 @@ where
 /// An echo server with the defaults.
 pub(crate) async fn echo_server() -> SocketAddr {
     start(|listener| sockeye::serve(listener, echo)).await
+}
+
+/// A listener of one's own: streams within the process, as under a stopped clock nothing from outside may be waited for.
+pub(crate) struct Within(mpsc::Receiver<DuplexStream>);
+
+impl Within {
+    /// The listener, and what is to be connected to it.
+    pub(crate) fn new() -> (mpsc::Sender<DuplexStream>, Self) {
+        let (connect, accept) = mpsc::channel(1);
+        (connect, Self(accept))
+    }
+}
+
+impl Listener for Within {
+    type Stream = DuplexStream;
+
+    async fn accept(&mut self) -> std::io::Result<(DuplexStream, Option<SocketAddr>)> {
+        match self.0.recv().await {
+            Some(stream) => Ok((stream, Some(([192, 0, 2, 1], 1).into()))),
+            None => std::future::pending().await,
+        }
+    }
 }
 
 /// The request of RFC 6455 §1.2, with other lines added.
