@@ -19,7 +19,8 @@ use std::io;
 use std::process::ExitCode;
 
 use counting::Workload;
-use sockeye::{Limits, Role, WebSocket};
+use sockeye::tap::Ends;
+use sockeye::{Limits, Role, Tap, WebSocket};
 use sockeye_proto::frame::{Header, Opcode};
 use sockeye_proto::mask::MaskingKey;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -30,13 +31,15 @@ struct Work {
     run: Box<dyn FnMut()>,
 }
 
-const WORKLOADS: [Workload; 6] = [
+const WORKLOADS: [Workload; 8] = [
     echo("echo 32 B", || echoing(1, 32, own)),
     echo("echo 16 × 32 B", || echoing(16, 32, own)),
     echo("echo 1 KiB", || echoing(1, 1 << 10, own)),
     echo("echo 32 B, lent", || echoing(1, 32, lent)),
     echo("echo 16 × 32 B, lent", || echoing(16, 32, lent)),
     echo("echo 1 KiB, lent", || echoing(1, 1 << 10, lent)),
+    echo("echo 32 B, watched", || watched(true)),
+    echo("echo 32 B, no longer watched", || watched(false)),
 ];
 
 const fn echo(name: &'static str, make: fn() -> Work) -> Workload {
@@ -68,15 +71,42 @@ fn lent(mut ws: WebSocket) -> Handler {
     }))
 }
 
+const BATCHES: usize = 1_000;
+
 /// So many messages of this length come with each read, and are sent back.
 fn echoing(batch: usize, len: usize, handler: fn(WebSocket) -> Handler) -> Work {
-    const BATCHES: usize = 1_000;
+    repeating(batch, handler(over(wire(batch, len))))
+}
+
+/// The same with a tap on the connection, while there is a watch on it, and after.
+fn watched(is_there: bool) -> Work {
+    let (tap, watch) = Tap::new(64 << 20);
+    let mut watch = Some(watch).filter(|_| is_there);
+    let mut work = repeating(1, own(over(tap.stream(wire(1, 32), Role::Server, Ends::default()))));
+    let run = move || {
+        (work.run)();
+        if let Some(watch) = &mut watch {
+            while let Some(event) = watch.try_recv() {
+                black_box(event);
+            }
+        }
+    };
+    Work { items: work.items, run: Box::new(run) }
+}
+
+fn wire(batch: usize, len: usize) -> Wire {
     let header = Header::new(true, Opcode::BINARY, len as u64, Some(MaskingKey::new([0x37, 0xFA, 0x21, 0x3D])));
     let frame = [&header.encode()[..], &vec![7; len]].concat();
-    let wire = Wire { bytes: frame.repeat(batch), gives: false };
+    Wire { bytes: frame.repeat(batch), gives: false }
+}
+
+fn over(stream: impl AsyncRead + AsyncWrite + Send + 'static) -> WebSocket {
     // No Pings: there is no runtime with a timer.
-    let limits = Limits::default().ping(None);
-    let mut handler = handler(WebSocket::from_stream(wire, Role::Server, limits));
+    WebSocket::from_stream(stream, Role::Server, Limits::default().ping(None))
+}
+
+/// Polls a handler once for each batch.
+fn repeating(batch: usize, mut handler: Handler) -> Work {
     let mut cx = Context::from_waker(Waker::noop());
     let run = move || {
         for _ in 0..BATCHES {

@@ -40,6 +40,7 @@
 //! | [`connect`]; over HTTP/2 with the feature `http2` | `client/` |
 //! | a client that connects again | [`reconnect`] |
 //! | [`Server`], [`serve`], [`upgrade`]; HTTP/2 with the feature `http2`, on by default; `axum`, `tower` | `server/` |
+//! | [`tap`]: a copy of the raw bytes, for whoever watches | `tap/`, a transport around the transport |
 //! | numbers for a dashboard, with the feature `metrics` | `metrics.rs` |
 //! | TLS: `wss:` URLs, and [`Serve`] with a certificate | `tls.rs`, over rustls; the feature `ring`, on by default, or `aws-lc` |
 //!
@@ -52,6 +53,7 @@ mod closed;
 mod budget;
 mod sync;
 mod transport;
+pub mod tap;
 mod buffer;
 mod random;
 mod ahead;
@@ -103,6 +105,7 @@ pub use sockeye_proto::{
     CloseCode, CloseReason, Error as ProtocolError, LimitExceeded, Limits, Message, MessageKind, MessageRef, Role,
     Text, Violation,
 };
+pub use tap::Tap;
 #[cfg(feature = "tls")]
 #[doc(no_inline)]
 pub use tokio_rustls::rustls;
