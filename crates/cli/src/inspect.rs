@@ -1,9 +1,8 @@
 //! `sockeye inspect`: explains the bytes of frames, bit by bit, and whole connections out of recordings and captures.
 
-mod connections;
-mod filter;
 mod hex;
 mod input;
+mod traffic;
 
 use std::ffi::OsString;
 use std::io::{self, BufWriter, ErrorKind, IsTerminal, Write};
@@ -13,9 +12,7 @@ use clap::ValueEnum;
 use clap::builder::FalseyValueParser;
 use sockeye_dissect::{Dissector, Frame, Record, render};
 
-use crate::report::{Color, Format, Report};
-use connections::Connections;
-use filter::Filter;
+use crate::view::{Color, Connections, Filter, Format, Report};
 use input::{Bytes, Input};
 
 /// What `sockeye inspect` is told.
@@ -135,7 +132,7 @@ pub(crate) fn run(args: Args) -> ExitCode {
         Ok(Input::Bytes(bytes)) => frames(bytes, &args, &mut report).map(|()| true),
         Ok(Input::Traffic(source, name)) => {
             let connections = Connections::new(args.joined, args.deflate.seen(), args.filter.as_ref());
-            connections.inspect(*source, &name, &mut report).map_err(Stop::from)
+            traffic::inspect(*source, &name, connections, &mut report).map_err(Stop::from)
         }
         Err(error) => Err(Stop::Usage(error)),
     };

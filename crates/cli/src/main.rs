@@ -3,8 +3,8 @@
 #![warn(clippy::unwrap_used)]
 
 mod inspect;
-mod report;
 mod serve;
+mod view;
 
 use std::process::ExitCode;
 

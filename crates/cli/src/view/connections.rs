@@ -1,17 +1,16 @@
-//! Connections out of a recording or a capture: each in a conversation of its own.
+//! Connections, out of a recording or a capture or as they are: each in a conversation of its own.
 
 use std::collections::HashMap;
-use std::io::{self, Read, Write};
-use std::time::Duration;
+use std::io::{self, Write};
+use std::time::{Duration, SystemTime};
 
-use sockeye_dissect::{Conversation, Deflate, Dissector, Record, render};
-use sockeye_traffic::{Damage, Ending, Ends, Event, Piece, Source, What};
+use sockeye_dissect::{Conversation, Deflate, Dissector, Record};
+use sockeye_traffic::{Ending, Ends, Event, What};
 
-use super::filter::Filter;
-use crate::report::{Opened, Report};
+use super::{Filter, Opened, Report};
 
 /// Follows connections, and reports what is on them.
-pub(super) struct Connections<'a> {
+pub(crate) struct Connections<'a> {
     joined: bool,
     deflate: Option<Deflate>,
     filter: Option<&'a Filter>,
@@ -21,7 +20,6 @@ pub(super) struct Connections<'a> {
     /// Connections whose beginning is missing, and that were not taken apart for that.
     without_beginning: u64,
     redacted: bool,
-    damaged: usize,
 }
 
 struct Connection {
@@ -31,65 +29,30 @@ struct Connection {
     latest: Duration,
 }
 
-/// Places of damage that are told.
-const TOLD: usize = 10;
 /// What is kept of a payload at least, however many connections there are.
 const LEAST_KEPT: usize = 64 << 10;
 
 impl<'a> Connections<'a> {
-    pub(super) fn new(joined: bool, deflate: Option<Deflate>, filter: Option<&'a Filter>) -> Self {
+    pub(crate) fn new(joined: bool, deflate: Option<Deflate>, filter: Option<&'a Filter>) -> Self {
         let open = HashMap::new();
-        Self { joined, deflate, filter, open, websockets: 0, without_beginning: 0, redacted: false, damaged: 0 }
+        Self { joined, deflate, filter, open, websockets: 0, without_beginning: 0, redacted: false }
     }
 
-    /// Reads a source to its end. Whether all of it could be read; what could not is told on standard error.
-    pub(super) fn inspect(
-        mut self,
-        mut source: Source<impl Read>,
-        name: &str,
+    /// Takes what has happened on a connection, and reports what comes of it. `started` is when times begin.
+    pub(crate) fn take(
+        &mut self,
+        event: Event,
+        started: Option<SystemTime>,
         report: &mut Report<impl Write>,
-    ) -> io::Result<bool> {
-        let mut notes = Vec::new();
-        while let Some(piece) = source.next() {
-            match piece {
-                Piece::Event(event) => self.take(event, &source, report)?,
-                Piece::Note(note) => notes.push(note.to_string()),
-                Piece::Damage(damage) => self.tell(name, &damage, report)?,
-            }
-        }
-        let mut left: Vec<_> = self.open.drain().collect();
-        left.sort_by_key(|(number, _)| *number);
-        for (number, connection) in left {
-            self.finish(number, connection, None, report)?;
-        }
-        report.end()?;
-        if self.damaged > TOLD {
-            eprintln!("sockeye: {name}: {} more places are damaged", self.damaged - TOLD);
-        }
-        if self.redacted {
-            notes.push("credentials were replaced by * when it was recorded".to_owned());
-        }
-        if self.without_beginning > 0 {
-            notes.push(format!(
-                "connections whose beginning is missing: {}; --joined takes their first bytes for the start of a frame",
-                self.without_beginning
-            ));
-        }
-        for note in notes {
-            eprintln!("sockeye: {name}: note: {note}");
-        }
-        Ok(self.damaged == 0)
-    }
-
-    fn take(&mut self, event: Event, source: &Source<impl Read>, report: &mut Report<impl Write>) -> io::Result<()> {
+    ) -> io::Result<()> {
         let Event { connection: number, time, what } = event;
         match what {
             What::Opened(ends) => {
                 // The same number once more: two recordings in one file.
                 if let Some(before) = self.open.remove(&number) {
-                    self.finish(number, before, None, report)?;
+                    self.end(number, before, None, report)?;
                 }
-                report.opened(number, Opened { time, started: source.started(), ends: ends.clone() });
+                report.opened(number, Opened { time, started, ends: ends.clone() });
                 self.open.insert(number, Connection { ends, conversation: None, latest: time });
                 Ok(())
             }
@@ -103,9 +66,7 @@ impl<'a> Connections<'a> {
                 self.follow(number, time, false, follow, report)
             }
             What::Ended(ending) => match self.open.remove(&number) {
-                Some(connection) => {
-                    self.finish(number, Connection { latest: time, ..connection }, Some(&ending), report)
-                }
+                Some(connection) => self.end(number, Connection { latest: time, ..connection }, Some(&ending), report),
                 None => Ok(()),
             },
         }
@@ -143,7 +104,28 @@ impl<'a> Connections<'a> {
         if records.is_empty() { Ok(()) } else { report.flush() }
     }
 
-    fn finish(
+    /// Ends what is still open, and the report. What is to be known about all of it.
+    pub(crate) fn finish(mut self, report: &mut Report<impl Write>) -> io::Result<Vec<String>> {
+        let mut left: Vec<_> = self.open.drain().collect();
+        left.sort_by_key(|(number, _)| *number);
+        for (number, connection) in left {
+            self.end(number, connection, None, report)?;
+        }
+        report.end()?;
+        let mut notes = Vec::new();
+        if self.redacted {
+            notes.push("credentials were replaced by * when it was recorded".to_owned());
+        }
+        if self.without_beginning > 0 {
+            notes.push(format!(
+                "connections whose beginning is missing: {}; --joined takes their first bytes for the start of a frame",
+                self.without_beginning
+            ));
+        }
+        Ok(notes)
+    }
+
+    fn end(
         &mut self,
         number: u64,
         mut connection: Connection,
@@ -155,16 +137,6 @@ impl<'a> Connections<'a> {
         let is_websocket = connection.conversation.is_some_and(|conversation| conversation.is_websocket());
         self.websockets = self.websockets.saturating_sub(usize::from(is_websocket));
         report.ended(number, connection.latest, ending, is_websocket)
-    }
-
-    /// Says where a source is damaged, behind what was shown of it before.
-    fn tell(&mut self, name: &str, damage: &Damage, report: &mut Report<impl Write>) -> io::Result<()> {
-        self.damaged += 1;
-        if self.damaged <= TOLD {
-            report.flush()?;
-            eprintln!("sockeye: {name}: {}", render::safe(&damage.to_string()));
-        }
-        Ok(())
     }
 }
 
