@@ -69,7 +69,14 @@ impl Tap {
     /// Where the channel is full the whole connection is left out, and [counted](Self::lost).
     #[must_use]
     pub fn open(&self, ends: Ends) -> Line {
-        Line::open(&self.writers, ends)
+        Line::open(&self.writers, None, ends)
+    }
+
+    /// The same, with a number of the caller's, who gives no two connections the same one: several taps then know a connection
+    /// by one number.
+    #[must_use]
+    pub fn open_as(&self, number: u64, ends: Ends) -> Line {
+        Line::open(&self.writers, Some(number), ends)
     }
 
     /// A connection whose bytes go over a stream: what is read from it and written to it is watched. `role` is ours.

@@ -118,13 +118,13 @@ impl Writers {
         self.0.lost_bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// The number of a connection that begins now; none where there is no room for it.
-    pub(super) fn open(&self, ends: Ends) -> Option<u64> {
+    /// The number of a connection that begins now, its own or the next one; none where there is no room for it.
+    pub(super) fn open(&self, own: Option<u64>, ends: Ends) -> Option<u64> {
         let mut due = None;
         let number = (!self.is_closed()).then(|| {
             let mut state = lock(&self.0.state);
             self.0.has_room(&state, ENTRY + LAST).then(|| {
-                let number = self.0.connections.fetch_add(1, Ordering::Relaxed) + 1;
+                let number = own.unwrap_or_else(|| self.0.connections.fetch_add(1, Ordering::Relaxed) + 1);
                 state.reserved += LAST;
                 state.put(number, Instant::now(), Kind::Opened(Box::new(ends)));
                 due = state.due();

@@ -10,7 +10,8 @@ use sockeye_proto::deflate::Params;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "a connection, a time and what happened are all there is")]
 pub struct Event {
-    /// The number of the connection among those of the tap, from 1.
+    /// The number of the connection among those of the tap, from 1; or the one it was [opened
+    /// with](super::Tap::open_as).
     pub connection: u64,
     /// When.
     pub time: Instant,

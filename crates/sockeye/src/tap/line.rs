@@ -22,8 +22,8 @@ pub struct Line {
 }
 
 impl Line {
-    pub(super) fn open(writers: &Arc<Writers>, ends: Ends) -> Self {
-        let number = writers.open(ends);
+    pub(super) fn open(writers: &Arc<Writers>, own: Option<u64>, ends: Ends) -> Self {
+        let number = writers.open(own, ends);
         Self { writers: Arc::clone(writers), number, client_missing: 0, server_missing: 0, ending: None }
     }
 
