@@ -5,6 +5,8 @@
 mod inspect;
 mod serve;
 mod view;
+mod listening;
+mod tls;
 
 use std::process::ExitCode;
 

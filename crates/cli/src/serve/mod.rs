@@ -4,20 +4,18 @@ mod echo;
 mod metrics;
 mod page;
 mod routes;
-mod tls;
 
 use core::time::Duration;
 use std::io::{self, Write};
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use sockeye::{Compression, Limits, OriginPolicy, Server, ServerBuilder};
-use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
-use tracing_subscriber::EnvFilter;
 
+use crate::listening::{Stop, address, at_least_one, listen, log_filter, log_to_stderr};
+use crate::tls;
 use routes::Routes;
 
 /// What `sockeye serve` takes.
@@ -77,19 +75,6 @@ pub(crate) struct Args {
     log: String,
 }
 
-/// `host:port`, as far as that can be told without asking for the name.
-fn address(text: &str) -> Result<String, String> {
-    let looks_right = text.parse::<SocketAddr>().is_ok()
-        || text
-            .rsplit_once(':')
-            .is_some_and(|(host, port)| !host.is_empty() && !host.contains(':') && port.parse::<u16>().is_ok());
-    if looks_right {
-        Ok(text.to_owned())
-    } else {
-        Err("an address and a port are needed, such as 127.0.0.1:8080".into())
-    }
-}
-
 /// An origin as browsers write it (RFC 6454 §6.2), or all of them.
 fn origin(text: &str) -> Result<String, String> {
     let host = text.split_once("://").map_or("", |(_, host)| host);
@@ -100,17 +85,9 @@ fn origin(text: &str) -> Result<String, String> {
     }
 }
 
-fn at_least_one(text: &str) -> Result<usize, String> {
-    text.parse().ok().filter(|&number| number > 0).ok_or_else(|| "a number from 1 on is needed".into())
-}
-
-fn log_filter(text: &str) -> Result<String, String> {
-    EnvFilter::try_new(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
-}
-
 /// Serves until it is told to stop.
 pub(crate) fn run(args: Args) -> ExitCode {
-    tracing_subscriber::fmt().with_env_filter(EnvFilter::new(&args.log)).with_writer(io::stderr).init();
+    log_to_stderr(&args.log);
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     if let Some(threads) = args.threads {
         runtime.worker_threads(threads.into());
@@ -174,26 +151,6 @@ fn builder(args: &Args) -> ServerBuilder {
         .max_connections_per_address(args.max_connections_per_address.unwrap_or(usize::MAX))
 }
 
-/// What asks the server to stop.
-struct Stop {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Stop {
-    fn new() -> io::Result<Self> {
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
-    }
-
-    /// Waits for the next time.
-    async fn asked(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-    }
-}
-
 /// Reads the certificate again whenever SIGHUP says so. One that cannot be used leaves the old one in its place.
 async fn reload(server: Server, cert: PathBuf, key: PathBuf, mut hangup: Signal) {
     while hangup.recv().await.is_some() {
@@ -205,15 +162,4 @@ async fn reload(server: Server, cert: PathBuf, key: PathBuf, mut hangup: Signal)
             Err(error) => error!(%error, "the certificate stays as it was"),
         }
     }
-}
-
-async fn listen(address: &str) -> io::Result<TcpListener> {
-    TcpListener::bind(address).await.map_err(|error| {
-        let why = match error.kind() {
-            io::ErrorKind::AddrInUse => "the port is in use".into(),
-            io::ErrorKind::PermissionDenied => "not permitted (ports below 1024 need a privilege)".into(),
-            _ => error.to_string(),
-        };
-        io::Error::new(error.kind(), format!("cannot listen on {address}: {why}"))
-    })
 }

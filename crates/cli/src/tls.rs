@@ -9,7 +9,7 @@ use sockeye::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use sockeye::rustls::{Error, ServerConfig};
 
 /// Reads a certificate, with those of its issuers behind it, and its key.
-pub(super) fn config(cert: &Path, key: &Path) -> io::Result<Arc<ServerConfig>> {
+pub(crate) fn config(cert: &Path, key: &Path) -> io::Result<Arc<ServerConfig>> {
     let chain: Result<Vec<_>, _> = CertificateDer::pem_file_iter(cert).and_then(Iterator::collect);
     let chain = chain.map_err(|error| unreadable(cert, &error))?;
     if chain.is_empty() {
