@@ -1,12 +1,16 @@
-//! `sockeye`: serve and inspect WebSockets.
+//! `sockeye`: serve, inspect, proxy and replay WebSockets.
 #![forbid(unsafe_code)]
 #![warn(clippy::unwrap_used)]
 
-mod inspect;
 mod serve;
+mod inspect;
+mod proxy;
 mod view;
 mod listening;
 mod tls;
+mod upstream;
+mod stream;
+mod http1;
 
 use std::process::ExitCode;
 
@@ -28,12 +32,15 @@ enum Command {
     Serve(serve::Args),
     /// Take WebSocket frames apart, bit by bit
     Inspect(inspect::Args),
+    /// Relay to a server byte for byte, and show every frame that passes
+    Proxy(proxy::Args),
 }
 
 fn main() -> ExitCode {
     match Cli::try_parse() {
         Ok(Cli { command: Command::Serve(args) }) => serve::run(args),
         Ok(Cli { command: Command::Inspect(args) }) => inspect::run(args),
+        Ok(Cli { command: Command::Proxy(args) }) => proxy::run(args),
         Err(error) => usage(&error),
     }
 }

@@ -20,6 +20,8 @@ pub(crate) struct Connections<'a> {
     /// Connections whose beginning is missing, and that were not taken apart for that.
     without_beginning: u64,
     redacted: bool,
+    /// What is kept of payloads, by all connections together.
+    keep: usize,
 }
 
 struct Connection {
@@ -35,7 +37,21 @@ const LEAST_KEPT: usize = 64 << 10;
 impl<'a> Connections<'a> {
     pub(crate) fn new(joined: bool, deflate: Option<Deflate>, filter: Option<&'a Filter>) -> Self {
         let open = HashMap::new();
-        Self { joined, deflate, filter, open, websockets: 0, without_beginning: 0, redacted: false }
+        Self {
+            joined,
+            deflate,
+            filter,
+            open,
+            websockets: 0,
+            without_beginning: 0,
+            redacted: false,
+            keep: Dissector::KEEP,
+        }
+    }
+
+    /// Keeps so many bytes of payloads, by all connections together.
+    pub(crate) fn keeping(self, bytes: usize) -> Self {
+        Self { keep: bytes, ..self }
     }
 
     /// Takes what has happened on a connection, and reports what comes of it. `started` is when times begin.
@@ -94,7 +110,7 @@ impl<'a> Connections<'a> {
                 }
             };
             // As many as there are share what is kept.
-            let keep = (Dissector::KEEP / (self.websockets + 1)).max(LEAST_KEPT);
+            let keep = (self.keep / (self.websockets + 1)).max(LEAST_KEPT);
             conversation.numbered(number).keeping(keep)
         });
         let records = follow(conversation);
