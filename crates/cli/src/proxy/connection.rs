@@ -80,8 +80,11 @@ async fn carry(stream: TcpStream, proxy: &Proxy, lines: &mut Lines) -> Ending {
             if !answered {
                 lines.push(Role::Server, &bytes);
             }
+            let ending = Ending::Failed(refused.why.into_owned());
+            // It counts from here on, whether or not there is time to take leave.
+            lines.end(&ending);
             let _ = timeout(TAKING_LEAVE, take_leave(&mut client, &bytes)).await;
-            Ending::Failed(refused.why.into_owned())
+            ending
         }
         Stop::End(ending) => ending,
     }

@@ -57,6 +57,7 @@ impl Lines {
         self.views.iter_mut().chain(recorder).for_each(|line| line.push(from, bytes));
     }
 
+    /// Says how it has ended; what was said first counts.
     pub(super) fn end(&mut self, ending: &tap::Ending) {
         let recorder = self.recorder.as_mut().map(|(line, _)| line);
         self.views.iter_mut().chain(recorder).for_each(|line| line.end(ending.clone()));

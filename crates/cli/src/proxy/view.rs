@@ -49,8 +49,8 @@ async fn show(mut watch: Watch, shown: &Shown, (started, date): (Instant, System
 /// The line that says where the proxy is, on standard output, which may be closed.
 pub(super) fn listening(shown: &Shown, scheme: &str, at: SocketAddr, to: &str) {
     let line = if shown.format() == Format::Json {
-        let listening = json!({"record": "listening", "url": format!("{scheme}://{at}"), "to": to});
-        render::json::harmless(&listening.to_string())
+        let (url, to) = (json!(format!("{scheme}://{at}")), json!(to));
+        render::json::harmless(&format!("{{\"record\":\"listening\",\"url\":{url},\"to\":{to}}}"))
     } else {
         format!("listening on {scheme}://{at}, relaying to {}", render::safe(to))
     };
