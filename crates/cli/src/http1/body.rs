@@ -88,6 +88,10 @@ impl Chunk {
                     if !line.ends_with(b"\r\n") {
                         return Err("a line of a chunk's size does not end as it has to");
                     }
+                    // The parser takes a line without digits for a chunk of no bytes.
+                    if !line[0].is_ascii_hexdigit() {
+                        return Err("a chunk's size is none");
+                    }
                     *self = match httparse::parse_chunk_size(line) {
                         Ok(httparse::Status::Complete((_, 0))) => Self::Trailer(0),
                         Ok(httparse::Status::Complete((_, size))) => {

@@ -43,7 +43,7 @@ impl Request {
         let mut slots = [httparse::EMPTY_HEADER; MAX_FIELDS];
         let mut parsed = httparse::Request::new(&mut slots);
         match parsed.parse(&bytes) {
-            Ok(httparse::Status::Complete(len)) if len == bytes.len() => {}
+            Ok(httparse::Status::Complete(len)) if len == bytes.len() && !bytes.starts_with(b"\r") => {}
             Ok(_) => return Err(Refused::bad("it begins with an empty line, or a line does not end with CR LF")),
             Err(httparse::Error::TooManyHeaders) => {
                 let why = format!("it has more than {MAX_FIELDS} fields");
