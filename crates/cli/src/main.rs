@@ -5,8 +5,10 @@
 mod serve;
 mod inspect;
 mod proxy;
+mod replay;
 mod view;
 mod listening;
+mod certificate;
 mod tls;
 mod upstream;
 mod stream;
@@ -34,6 +36,8 @@ enum Command {
     Inspect(inspect::Args),
     /// Relay to a server byte for byte, and show every frame that passes
     Proxy(proxy::Args),
+    /// Say again what a recording has of one end, and compare what the other end answers
+    Replay(replay::Args),
 }
 
 fn main() -> ExitCode {
@@ -41,6 +45,7 @@ fn main() -> ExitCode {
         Ok(Cli { command: Command::Serve(args) }) => serve::run(args),
         Ok(Cli { command: Command::Inspect(args) }) => inspect::run(args),
         Ok(Cli { command: Command::Proxy(args) }) => proxy::run(args),
+        Ok(Cli { command: Command::Replay(args) }) => replay::run(args),
         Err(error) => usage(&error),
     }
 }

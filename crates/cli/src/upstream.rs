@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::builder::FalseyValueParser;
+use http::{HeaderName, HeaderValue};
 use sockeye::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use sockeye::rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use sockeye::rustls::pki_types::pem::PemObject;
@@ -98,11 +99,12 @@ impl Upstream {
     }
 
     /// A request's head as this server is to read it: with its own Host, unless that is preserved; with the path and the query
-    /// of its URL, where that has them, in place of those that were asked for.
-    pub(crate) fn head_of(&self, request: &Request) -> Vec<u8> {
+    /// of its URL, where that has them, in place of those that were asked for; and with these
+    /// fields.
+    pub(crate) fn head_of(&self, request: &Request, fields: &[(HeaderName, HeaderValue)]) -> Vec<u8> {
         let host = (!self.preserve_host).then(|| self.target.authority.as_bytes());
         let target = self.replaces(request.target());
-        request.changed(&Change { host, target: target.as_deref() })
+        request.changed(&Change { host, target: target.as_deref(), fields })
     }
 
     /// What is asked for in place of this.

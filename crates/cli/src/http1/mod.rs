@@ -15,7 +15,7 @@ use http::StatusCode;
 pub(crate) use answer::Answer;
 pub(crate) use body::Body;
 pub(crate) use request::{Change, Request};
-pub(crate) use response::{Response, refusal};
+pub(crate) use response::{Response, accepting, refusal};
 
 /// The most bytes of a head that are read, of either end: eight times what servers take, as cookies grow.
 pub(crate) const MAX_HEAD: usize = 64 << 10;

@@ -4,7 +4,7 @@ use core::ops::Range;
 
 use http::header::{CONNECTION, HOST, SEC_WEBSOCKET_KEY, TE, UPGRADE};
 use http::uri::Authority;
-use http::{HeaderMap, HeaderName, Method, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use sockeye_proto::handshake::{Key, contains_token, tokens};
 
 use super::fields::{self, Field};
@@ -29,6 +29,8 @@ pub(crate) struct Change<'a> {
     pub(crate) host: Option<&'a [u8]>,
     /// What is asked for.
     pub(crate) target: Option<&'a str>,
+    /// Fields in place of those with their names, or in addition.
+    pub(crate) fields: &'a [(HeaderName, HeaderValue)],
 }
 
 impl Request {
@@ -143,7 +145,8 @@ impl Request {
             replace(self.target.clone(), target.as_bytes());
         }
         for field in &self.fields {
-            if !self.asks && is_hop(&field.name) {
+            let is_replaced = change.fields.iter().any(|(name, _)| *name == field.name);
+            if is_replaced || !self.asks && is_hop(&field.name) {
                 replace(field.line.clone(), b"");
             } else if field.name == HOST
                 && let Some(host) = change.host
@@ -152,8 +155,10 @@ impl Request {
             }
         }
         let end = self.bytes.len() - 2;
-        let close = if self.asks { "" } else { "Connection: close\r\n" };
-        replace(end..end, close.as_bytes());
+        replace(end..end, if self.asks { b"" } else { b"Connection: close\r\n" });
+        for (name, value) in change.fields {
+            replace(end..end, &[name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
+        }
         head.extend_from_slice(&self.bytes[end..]);
         head
     }
@@ -186,8 +191,12 @@ mod tests {
         assert_eq!(changed(OPENING, &Change::default()), OPENING);
         let change = Change { host: Some(b"b"), ..Change::default() };
         assert_eq!(changed(OPENING, &change), OPENING.replace("a.example:8080", "b"));
-        let change = Change { host: Some(b"b"), target: Some("/echo") };
+        let change = Change { host: Some(b"b"), target: Some("/echo"), fields: &[] };
         let expected = OPENING.replace("a.example:8080", "b").replace("/chat?x=1", "/echo");
+        assert_eq!(changed(OPENING, &change), expected);
+        let odd = (HeaderName::from_static("x-odd"), HeaderValue::from_static("y"));
+        let change = Change { fields: &[odd], ..Change::default() };
+        let expected = OPENING.replace("X-Odd:  spaces \r\n", "").replace("==\r\n", "==\r\nx-odd: y\r\n");
         assert_eq!(changed(OPENING, &change), expected);
     }
 

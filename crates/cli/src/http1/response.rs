@@ -1,6 +1,7 @@
 //! A response's head, and the responses that are our own.
 
-use http::{HeaderMap, Method, StatusCode};
+use http::header::SEC_WEBSOCKET_ACCEPT;
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use sockeye_proto::handshake::client::{Offer, verify};
 use sockeye_proto::handshake::{HandshakeError, Key};
 
@@ -69,6 +70,17 @@ impl Response {
             || [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&self.status)
             || method == Method::HEAD;
         if has_none { Some(Body::Length(0)) } else { Body::of(&self.headers, Body::UntilEnd) }
+    }
+}
+
+/// The head of a response, byte for byte, but with this answer to a key in place of its own.
+pub(crate) fn accepting(head: &[u8], accept: &HeaderValue) -> Vec<u8> {
+    let mut slots = [httparse::EMPTY_HEADER; MAX_FIELDS];
+    let mut parsed = httparse::Response::new(&mut slots);
+    let fields = parsed.parse(head).ok().and_then(|_| fields::places(head, parsed.headers)).unwrap_or_default();
+    match fields.into_iter().find(|field| field.name == SEC_WEBSOCKET_ACCEPT) {
+        Some(field) => [&head[..field.value.start], accept.as_bytes(), &head[field.value.end..]].concat(),
+        None => head.to_vec(),
     }
 }
 

@@ -7,7 +7,6 @@ mod way;
 mod lines;
 mod view;
 mod record;
-mod certificate;
 
 use core::time::Duration;
 use std::io;
@@ -24,10 +23,10 @@ use tokio::sync::{Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 use tracing::warn;
 
+use crate::certificate::{self, Certificate};
 use crate::listening::{Stop, address, at_least_one, listen, log_filter, log_to_stderr};
 use crate::upstream::{self, Upstream};
 use crate::view::{Color, Filter, Format};
-use certificate::Certificate;
 use lines::Watchers;
 use record::Recording;
 

@@ -58,7 +58,7 @@ impl Opening {
     ) -> Result<Next, Stop> {
         let request = self.request(client, lines).await?;
         self.asked = true;
-        let head = upstream.head_of(&request);
+        let head = upstream.head_of(&request, &[]);
         let mut stream = upstream.connect().await.map_err(bad_gateway)?;
         if let Err(error) = write(&mut stream, &head).await {
             let refused = format!("{} does not take the request: {}", upstream.address(), words(&error));

@@ -14,7 +14,7 @@ use crate::tls;
 /// What is said of it on the command line.
 #[derive(Debug, clap::Args)]
 #[group(skip)]
-pub(super) struct Args {
+pub(crate) struct Args {
     /// Serves https and wss with the certificate in this PEM file, its issuers' behind it
     #[arg(long, env = "SOCKEYE_TLS_CERT", value_name = "FILE", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
@@ -32,11 +32,11 @@ pub(super) struct Args {
 }
 
 /// A certificate and its key, ready for use.
-pub(super) struct Certificate(ServerConfig);
+pub(crate) struct Certificate(ServerConfig);
 
 impl Certificate {
     /// The one that is asked for, if TLS is. `at` is the address where clients find us.
-    pub(super) fn of(args: &Args, at: IpAddr) -> Result<Option<Self>, String> {
+    pub(crate) fn of(args: &Args, at: IpAddr) -> Result<Option<Self>, String> {
         let mut config = match (args.tls_cert.as_deref().zip(args.tls_key.as_deref()), &args.tls_generate) {
             (Some((cert, key)), _) => {
                 let config = tls::config(cert, key).map_err(|error| error.to_string())?;
@@ -49,7 +49,7 @@ impl Certificate {
         Ok(Some(Self(config)))
     }
 
-    pub(super) fn into_acceptor(self) -> TlsAcceptor {
+    pub(crate) fn into_acceptor(self) -> TlsAcceptor {
         TlsAcceptor::from(Arc::new(self.0))
     }
 }
