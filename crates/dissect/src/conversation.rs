@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use http::{Response, StatusCode};
 use sockeye_proto::Role;
-use sockeye_proto::handshake::Agreed;
+use sockeye_proto::deflate::Params;
 
 use crate::handshake::{self, Asked};
 use crate::head::{self, HeadBytes, Read};
@@ -107,6 +107,16 @@ impl Conversation {
         for half in [&mut conversation.client, &mut conversation.server] {
             half.at = At::Frames(deflate.into_iter().fold(Dissector::new(half.role), Dissector::inflating), 0);
         }
+        conversation
+    }
+
+    /// A WebSocket from its first frame on, whose opening handshake is known from elsewhere: what it agreed on of
+    /// permessage-deflate.
+    #[must_use]
+    pub fn opened(compression: Option<Params>) -> Self {
+        let mut conversation = Self { is_websocket: true, ..Self::new() };
+        conversation.client.at = At::Frames(conversation.dissector(Role::Client, compression), 0);
+        conversation.server.at = At::Frames(conversation.dissector(Role::Server, compression), 0);
         conversation
     }
 
@@ -300,13 +310,13 @@ impl Conversation {
             Read::Response(response) if self.is_opened_by(&response) => {
                 let answer = handshake::answer(self.asked.as_ref(), response);
                 self.is_websocket = true;
-                self.server.at = At::Frames(self.dissector(Role::Server, &answer.agreed), 0);
+                self.server.at = At::Frames(self.dissector(Role::Server, answer.agreed.compression), 0);
                 if let At::Waiting(early) = &mut self.client.at {
                     held = mem::take(early);
                     // Given back, to be taken again as what it is.
                     let early = self.client.offset;
                     self.client.offset -= held.len() as u64;
-                    self.client.at = At::Frames(self.dissector(Role::Client, &answer.agreed), early);
+                    self.client.at = At::Frames(self.dissector(Role::Client, answer.agreed.compression), early);
                 }
                 (head.opening, head.findings, head.hints) =
                     (Opening::Opens(answer.agreed), answer.findings, answer.hints);
@@ -337,10 +347,10 @@ impl Conversation {
     }
 
     /// What takes the frames of an end apart from here on.
-    fn dissector(&self, sender: Role, agreed: &Agreed) -> Dissector {
+    fn dissector(&self, sender: Role, compression: Option<Params>) -> Dissector {
         let half = if sender == Role::Client { &self.client } else { &self.server };
         let dissector = Dissector::new(sender).keeping(self.keep).at_offset(half.offset);
-        match &agreed.compression {
+        match compression {
             None => dissector,
             Some(params) if params.takeover(sender) => dissector.inflating(Deflate::FromStart),
             Some(_) => dissector.inflating(Deflate::FromStart).without_takeover(),

@@ -43,6 +43,7 @@ use std::sync::Arc;
 
 use sockeye_proto::Role;
 
+use crate::transport::Transport;
 use channel::Writers;
 pub use event::{Begins, Ending, Ends, Event, Lost, What};
 pub use line::Line;
@@ -82,6 +83,15 @@ impl Tap {
     /// A connection whose bytes go over a stream: what is read from it and written to it is watched. `role` is ours.
     pub fn stream<S>(&self, stream: S, role: Role, ends: Ends) -> Tapped<S> {
         Tapped::new(stream, role, self.open(ends))
+    }
+
+    /// The same for a WebSocket that a server has opened, some bytes of whose frames have come with the head.
+    pub(crate) fn opened(&self, transport: Transport, early: &[u8], ends: Ends) -> Transport {
+        let mut line = self.open(ends);
+        if !early.is_empty() {
+            line.push(Role::Client, early);
+        }
+        Transport::of(Tapped::new(transport, Role::Server, line))
     }
 
     /// What did not find its way to the watch so far.

@@ -7,6 +7,7 @@
 //! among what stays (1,725 bytes of resident memory a connection, and 1,805 with a span of 40 bytes in the task that
 //! waits for the upgrade).
 
+use core::mem;
 use std::sync::Arc;
 
 use tracing::Span;
@@ -16,6 +17,8 @@ use super::connection::Visit;
 use super::drain::{Drain, Member};
 use super::pace::Exchange;
 use crate::metrics::Traffic;
+use crate::tap::{Ends, Tap};
+use crate::transport::Transport;
 use crate::websocket::WebSocket;
 
 /// What is noted of a request that is for a WebSocket.
@@ -26,6 +29,8 @@ pub(super) struct Note {
     permit: Option<Permit>,
     drain: Option<Drain>,
     member: Option<Member>,
+    /// Where what goes over it is copied to.
+    taps: Vec<(Tap, Ends)>,
 }
 
 impl Note {
@@ -37,7 +42,24 @@ impl Note {
         drain: Option<Drain>,
     ) -> Option<Box<Self>> {
         let is_noted = cfg!(feature = "metrics") || visit.is_some() || drain.is_some() || !span.is_disabled();
-        is_noted.then(|| Box::new(Self { span, visit, permit, drain, member: None }))
+        is_noted.then(|| Box::new(Self { span, visit, permit, drain, member: None, taps: Vec::new() }))
+    }
+
+    /// One where nothing else is taken note of.
+    pub(super) fn empty() -> Box<Self> {
+        Box::new(Self { span: Span::none(), visit: None, permit: None, drain: None, member: None, taps: Vec::new() })
+    }
+
+    /// The WebSocket is to be watched.
+    pub(super) fn watch(&mut self, tap: Tap, ends: Ends) {
+        self.taps.push((tap, ends));
+    }
+
+    /// Puts the taps around what carries the WebSocket, of which these bytes have come already.
+    pub(super) fn tapped(&mut self, transport: Transport, early: &[u8]) -> Transport {
+        mem::take(&mut self.taps)
+            .into_iter()
+            .fold(transport, |transport, (tap, ends)| tap.opened(transport, early, ends))
     }
 
     /// The request will become a WebSocket: a drain waits for it from here on.

@@ -25,6 +25,7 @@ use super::seat::Note;
 use super::stream::stream;
 use crate::budget::Budget;
 use crate::metrics;
+use crate::tap::{Begins, Ends, Tap};
 use crate::transport::Transport;
 use crate::websocket::WebSocket;
 
@@ -202,6 +203,30 @@ impl Upgrade {
         self.agreed.subprotocol.as_deref()
     }
 
+    /// Has what goes over the WebSocket copied to a watch, from its first frame on: the handshake is over by then, and hyper
+    /// has read it. What was agreed on of permessage-deflate is said in the place of what `ends` says on where it begins.
+    /// It may be watched by several.
+    ///
+    /// ```
+    /// use sockeye::tap::{Ends, Tap};
+    /// use sockeye::{Body, Request, Response, WebSocket};
+    ///
+    /// fn chat(mut request: Request, tap: &Tap) -> Response {
+    ///     match sockeye::upgrade(&mut request) {
+    ///         Ok(upgrade) => {
+    ///             let ends = Ends { target: Some(request.uri().to_string()), ..Ends::default() };
+    ///             upgrade.watched(tap, ends).on_upgrade(async |ws: WebSocket| Ok(ws.send("hello").await?))
+    ///         }
+    ///         Err(refusal) => refusal.response(),
+    ///     }
+    /// }
+    /// ```
+    pub fn watched(mut self, tap: &Tap, ends: Ends) -> Self {
+        let begins = Begins::Frames(self.agreed.compression);
+        self.note.get_or_insert_with(Note::empty).watch(tap.clone(), Ends { begins, ..ends });
+        self
+    }
+
     /// Returns the response to answer with, which is `101 Switching Protocols`, or over HTTP/2 `200 OK`, and runs the
     /// handler in a task of its own once that is sent.
     ///
@@ -225,6 +250,10 @@ impl Upgrade {
                 Ok(upgraded) => {
                     let (transport, early) =
                         if is_stream { (stream(upgraded), Bytes::new()) } else { upgraded_transport(upgraded) };
+                    let transport = match &mut note {
+                        Some(note) => note.tapped(transport, &early),
+                        None => transport,
+                    };
                     let along = note.map(|note| note.sit(is_stream, early.len()));
                     let transport = match &along {
                         Some(along) => transport.seated(Arc::clone(along.seat())),
