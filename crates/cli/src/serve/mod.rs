@@ -15,19 +15,23 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
 
 use crate::listening::{Stop, address, at_least_one, listen, log_filter, log_to_stderr};
+use crate::live::{Live, Token, inside};
 use crate::tls;
+use metrics::Numbers;
 use routes::Routes;
 
 /// What `sockeye serve` takes.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Serves / (the page), /echo (a WebSocket that sends everything back), /healthz and /metrics (Prometheus' format),
-over HTTP/1.1 and HTTP/2.
+over HTTP/1.1 and HTTP/2; and /inspect/feed and /inspect/composer, by which the page shows every bit of its own
+connections, and with --inspect of all, to whoever opens the URL that is printed then.
 SIGINT or SIGTERM closes every connection with 1001 and exits with 0; a second one exits at once.
 SIGHUP reads the certificate and its key again.
 
 Example: sockeye serve --listen 127.0.0.1:8080
          sockeye serve --listen 0.0.0.0:8443 --tls-cert cert.pem --tls-key key.pem
+         sockeye serve --inspect
          sockeye serve --max-connections 10000 --max-connections-per-address 100 --drain 30")]
 pub(crate) struct Args {
     /// Address and port to listen on; port 0 takes a free one
@@ -66,6 +70,15 @@ pub(crate) struct Args {
     #[arg(long, env = "SOCKEYE_DRAIN", value_name = "SECONDS", default_value_t = 0)]
     drain: u32,
 
+    /// Let the page show what goes over all WebSockets, bit by bit, to whoever has the token in the URL that is printed
+    #[arg(long, env = "SOCKEYE_INSPECT")]
+    inspect: bool,
+
+    /// The token of --inspect, in place of one drawn at random: 16 or more letters, digits, - . _ ~
+    #[arg(long, env = "SOCKEYE_INSPECT_TOKEN", value_name = "TOKEN", requires = "inspect", value_parser = Token::parse)]
+    #[arg(hide_env_values = true)]
+    inspect_token: Option<Token>,
+
     /// Threads that serve; one for each processor unless set
     #[arg(long, env = "SOCKEYE_THREADS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
@@ -103,7 +116,8 @@ pub(crate) fn run(args: Args) -> ExitCode {
 }
 
 async fn serve(args: Args) -> io::Result<()> {
-    let routes = Routes::new();
+    // Before the server is built, which is when counting begins.
+    let numbers = Numbers::install();
     // Before anybody can know the address, so that no signal finds us unprepared.
     let mut stop = Stop::new()?;
     let certificate = args.tls_cert.as_deref().zip(args.tls_key.as_deref());
@@ -118,7 +132,19 @@ async fn serve(args: Args) -> io::Result<()> {
     let listener = listen(&args.listen).await?;
     let scheme = if certificate.is_some() { "https" } else { "http" };
     // Standard output may be closed; the server serves all the same.
-    let _ = writeln!(io::stdout(), "listening on {scheme}://{}", listener.local_addr()?);
+    let address = listener.local_addr()?;
+    let _ = writeln!(io::stdout(), "listening on {scheme}://{address}");
+    let token = token(&args)?;
+    if let Some(token) = &token {
+        if !address.ip().is_loopback() && certificate.is_none() {
+            warn!("without TLS whoever sees the network sees the token of --inspect, and what it guards");
+        }
+        // Behind #, where no request carries it.
+        let _ = writeln!(io::stdout(), "inspect at {scheme}://{address}/#token={}", token.as_str());
+    }
+    let (door, inside) = inside();
+    tokio::spawn(composed(&args, &server).answer(inside, |request| core::future::ready(routes::inside(request))));
+    let routes = Routes::new(numbers, Live::new(token, Some(address.to_string()), door));
 
     tokio::select! {
         served = server.answer(listener, move |request| core::future::ready(routes.answer(request))) => return served,
@@ -134,6 +160,21 @@ async fn serve(args: Args) -> io::Result<()> {
         () = stop.asked() => {}
     }
     Ok(())
+}
+
+fn token(args: &Args) -> io::Result<Option<Token>> {
+    match &args.inspect_token {
+        _ if !args.inspect => Ok(None),
+        Some(token) => Ok(Some(token.clone())),
+        None => Token::draw().map(Some),
+    }
+}
+
+/// The same server for those whom the page plays: in memory, so without TLS and without a place among the connections;
+/// and it asks for no sign of life, as nobody who writes frames by hand answers in time.
+fn composed(args: &Args, server: &Server) -> Server {
+    let limits = Limits::default().message(args.max_message).ping(None);
+    builder(args).max_connections(usize::MAX).limits(limits).drain(server.drain()).build()
 }
 
 fn builder(args: &Args) -> ServerBuilder {

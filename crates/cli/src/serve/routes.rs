@@ -1,30 +1,34 @@
 //! What answers which path.
 
 use http::{HeaderValue, Method, StatusCode, header};
-use sockeye::{Body, Request, Response};
+use sockeye::{Request, Response};
 
 use super::echo::echo;
 use super::metrics::Numbers;
 use super::page;
+use crate::answer::plain;
+use crate::live::Live;
 
 /// All that is answered.
 pub(super) struct Routes {
     /// What is counted, unless somebody else counts in this process.
     numbers: Option<Numbers>,
+    live: Live,
 }
 
 impl Routes {
-    /// Before the server is built, which is when counting begins.
-    pub(super) fn new() -> Self {
-        Self { numbers: Numbers::install() }
+    pub(super) const fn new(numbers: Option<Numbers>, live: Live) -> Self {
+        Self { numbers, live }
     }
 
     pub(super) fn answer(&self, mut request: Request) -> Response {
         match request.uri().path() {
             "/echo" => match sockeye::upgrade(&mut request) {
-                Ok(upgrade) => upgrade.on_upgrade(echo),
+                Ok(upgrade) => self.live.watch(upgrade, &request).on_upgrade(echo),
                 Err(refusal) => refusal.response(),
             },
+            "/inspect/feed" => self.live.feed(request),
+            "/inspect/composer" => self.live.composer(request),
             "/healthz" => plain(StatusCode::OK, "ok\n"),
             "/metrics" => plain(StatusCode::OK, self.numbers.as_ref().map(Numbers::text).unwrap_or_default()),
             path => match page::find(path) {
@@ -40,11 +44,13 @@ impl Routes {
     }
 }
 
-fn plain(status: StatusCode, text: impl Into<Body>) -> Response {
-    let mut answer = Response::new(text.into());
-    *answer.status_mut() = status;
-    let headers = answer.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    answer
+/// What is answered to those whom the page plays.
+pub(super) fn inside(mut request: Request) -> Response {
+    match request.uri().path() {
+        "/echo" => match sockeye::upgrade(&mut request) {
+            Ok(upgrade) => upgrade.on_upgrade(echo),
+            Err(refusal) => refusal.response(),
+        },
+        _ => plain(StatusCode::NOT_FOUND, "there is nothing here; an echo is at /echo\n"),
+    }
 }

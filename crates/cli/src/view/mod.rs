@@ -7,4 +7,4 @@ mod report;
 
 pub(crate) use connections::Connections;
 pub(crate) use filter::Filter;
-pub(crate) use report::{Color, Format, Opened, Report};
+pub(crate) use report::{Color, Format, Opened, Report, json_line, nanos};

@@ -225,11 +225,14 @@ impl<W: Write> Report<W> {
     }
 
     fn write_json(&mut self, members: &[(&str, Value)]) -> io::Result<()> {
-        let member =
-            |(name, value): &(&str, Value)| format!("\"{name}\":{}", render::json::harmless(&value.to_string()));
-        let members: Vec<_> = members.iter().map(member).collect();
-        writeln!(self.out, "{{{}}}", members.join(","))
+        writeln!(self.out, "{}", json_line(members))
     }
+}
+
+/// One object on a line, its members in this order.
+pub(crate) fn json_line(members: &[(&str, Value)]) -> String {
+    let member = |(name, value): &(&str, Value)| format!("\"{name}\":{}", render::json::harmless(&value.to_string()));
+    format!("{{{}}}", members.iter().map(member).collect::<Vec<_>>().join(","))
 }
 
 /// Seconds, to the microsecond.
@@ -238,6 +241,6 @@ fn seconds(time: Duration) -> String {
 }
 
 /// As a number: up to 104 days of nanoseconds every reader holds exactly.
-fn nanos(time: Duration) -> Value {
+pub(crate) fn nanos(time: Duration) -> Value {
     json!(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
 }

@@ -75,6 +75,7 @@ use std::io::{self, Write};
 
 use serde_json::{Value, json};
 use sockeye_proto::Role;
+use sockeye_proto::deflate::Params;
 use sockeye_proto::frame::{Header, LengthForm, Opcode};
 
 use super::words::escaped;
@@ -138,14 +139,7 @@ fn of_head(head: &Head) -> Members {
         Opening::Opens(agreed) => (Some("opens"), None, Some(agreed)),
         Opening::Nothing => (None, None, None),
     };
-    let compression = agreed.and_then(|agreed| agreed.compression).map(|params| {
-        json!({
-            "client_takeover": params.takeover(Role::Client),
-            "server_takeover": params.takeover(Role::Server),
-            "client_window_bits": params.window_bits(Role::Client),
-            "server_window_bits": params.window_bits(Role::Server),
-        })
-    });
+    let compression = agreed.and_then(|agreed| agreed.compression).map(compression);
     vec![
         ("method", json!(method)),
         ("target", json!(target)),
@@ -158,6 +152,17 @@ fn of_head(head: &Head) -> Members {
         ("subprotocol", json!(agreed.and_then(|agreed| agreed.subprotocol.as_ref()))),
         ("compression", json!(compression)),
     ]
+}
+
+/// What was agreed on of permessage-deflate, as in the record of a response.
+#[must_use]
+pub fn compression(params: Params) -> Value {
+    json!({
+        "client_takeover": params.takeover(Role::Client),
+        "server_takeover": params.takeover(Role::Server),
+        "client_window_bits": params.window_bits(Role::Client),
+        "server_window_bits": params.window_bits(Role::Server),
+    })
 }
 
 fn of_frame(frame: &Frame) -> Members {
