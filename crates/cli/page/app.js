@@ -1,9 +1,12 @@
-// The page: connects what the reader does with the connection, the list of messages and the figure.
+// The page: connects what the reader does with the connection, the list of messages, the inspector and the figure.
 
 import { Connection, closeProblem } from './connection.js';
 import { $, size } from './dom.js';
+import { drawEntry } from './detail.js';
 import { drawFigure } from './figure.js';
 import { filesOf, watchDrops } from './files.js';
+import { Inspector } from './inspector.js';
+import { chooseLanguage, onLanguage, say, sayNothing, startLanguage, t } from './language.js';
 import { MessageList } from './messages.js';
 import { GREETING, SAMPLES } from './samples.js';
 import { showState } from './state.js';
@@ -15,7 +18,9 @@ const LARGEST = 64 * 1024 * 1024;
 let connection = null;
 let extensions = '';
 const unlisted = []; // sent, but not in the list yet
-let shown = null; // the message in the figure; null while a draft is there
+let shown = null; // the message in the figure; null while a draft or a frame of somebody else is there
+
+startLanguage();
 
 const messages = new MessageList($('messages'), {
   onFigure: (message) => showFigure(message, true),
@@ -28,12 +33,24 @@ const messages = new MessageList($('messages'), {
   onArrival: (sentence) => { $('announcement').textContent = sentence; },
 });
 
+const inspector = new Inspector({
+  // Only what is opened after the feed has begun is in it; and behind a proxy there is no echo to talk to.
+  onReady: (hello) => {
+    if (hello?.mode !== 'proxy') connect();
+  },
+  onSelect: () => press(null),
+  onOwnFrame: (key) => {
+    if (shown?.key === key) showFigure(shown);
+  },
+});
+
 // -- The connection --
 
 function connect() {
-  complain('');
+  complain(null);
+  const url = $('url').value.trim();
   try {
-    connection = new Connection($('url').value.trim(), {
+    connection = new Connection(url, inspector.own.address(url), {
       onState: stateChanged,
       onMessage: (message) => {
         listSent();
@@ -42,7 +59,7 @@ function connect() {
       onProgress: (message, bytes) => messages.progress(message, bytes),
     });
   } catch (error) {
-    stateChanged({ state: 'refused', url: $('url').value, problem: error.message });
+    stateChanged({ state: 'refused', url, problem: error.message });
   }
 }
 
@@ -61,7 +78,7 @@ function disconnect() {
   const code = $('code').value === '' ? 1000 : Number($('code').value);
   const reason = $('reason').value;
   const problem = closeProblem(code, reason);
-  complain(problem ?? '', 'close-problem');
+  complain(problem, 'close-problem');
   if (!problem) connection?.close(code, reason);
 }
 
@@ -70,13 +87,13 @@ function disconnect() {
 function send(payload) {
   const kind = typeof payload === 'string' ? 'text' : 'binary';
   const bytes = kind === 'text' ? byteLength(payload) : payload.size;
-  const what = kind === 'text' ? 'This text' : `“${payload.name}”`;
   if (bytes > LARGEST) {
-    return complain(`${what} has ${size(bytes, { long: true })}; a message may have ${size(LARGEST, { long: true })} at most.`);
+    const values = { name: payload.name, size: size(bytes, { long: true }), most: size(LARGEST, { long: true }) };
+    return complain([kind === 'text' ? 'send.text_too_big' : 'send.file_too_big', values]);
   }
-  if (!connection?.isOpen) return complain('Not connected: connect first, then send.');
+  if (!connection?.isOpen) return complain(['send.not_connected']);
   const message = { kind, bytes, payload };
-  complain('');
+  complain(null);
   connection.send(message);
   unlisted.push(message);
   setTimeout(listSent, 10);
@@ -96,30 +113,45 @@ function sendFiles(files) {
   for (const file of files) if (!send(file)) return;
 }
 
-function complain(sentence, id = 'problem') {
-  if ($(id).textContent !== sentence) $(id).textContent = sentence;
-  $(id).hidden = sentence === '';
+/** `problem`: words and their values, or null where there is none (any more). */
+function complain(problem, id = 'problem') {
+  if (problem) say($(id), ...problem);
+  else sayNothing($(id));
+  $(id).hidden = !problem;
 }
 
 // -- The figure --
 
-function showFigure(message, asked = false) {
+/** Marks the button of the message that the figure shows. */
+function press(message) {
   shown?.figureButton.setAttribute('aria-pressed', 'false');
   shown = message;
-  message.figureButton.setAttribute('aria-pressed', 'true');
-  const { number, kind, bytes, payload, name } = message;
-  const title = kind === 'text' ? quote(payload) : name;
-  draw({ number, title, kind, bytes, beginning: kind === 'text' ? payload : message.beginning });
+  shown?.figureButton.setAttribute('aria-pressed', 'true');
+}
+
+/** The message as it passed, if the feed tells of it; until then as the browser must have sent it. */
+function showFigure(message, asked = false) {
+  const entry = inspector.own.find(message.key);
+  if (entry) {
+    inspector.select(entry, message.number);
+    press(message);
+  } else {
+    press(message);
+    inspector.deselect();
+    const { number, kind, bytes, payload, name } = message;
+    const title = kind === 'text' ? quote(payload) : name;
+    draw({ number, title, kind, bytes, beginning: kind === 'text' ? payload : message.beginning });
+  }
   if (asked) $('figure').scrollIntoView({ block: 'nearest' });
 }
 
 /** While the reader types, the figure shows what the text would become. */
 function showDraft() {
-  shown?.figureButton.setAttribute('aria-pressed', 'false');
-  shown = null;
+  press(null);
+  inspector.deselect();
   const text = $('text').value;
   const draft = text === '' ? GREETING : text;
-  const label = text === '' ? 'For example.' : 'Not sent yet.';
+  const label = t(text === '' ? 'figure.example' : 'figure.draft');
   draw({ label, title: quote(draft), kind: 'text', bytes: byteLength(draft), beginning: draft });
 }
 
@@ -169,8 +201,15 @@ $('clear').onclick = () => {
 for (const button of document.querySelectorAll('[data-sample]')) {
   button.onclick = () => send(SAMPLES[button.dataset.sample]());
 }
+for (const button of document.querySelectorAll('[data-language]')) {
+  button.onclick = () => chooseLanguage(button.dataset.language);
+}
 watchDrops(sendFiles);
+onLanguage(() => {
+  if (shown) showFigure(shown);
+  else if (inspector.selected) drawEntry($('figure'), inspector.selected, inspector.store);
+  else showDraft();
+});
 
 $('url').value = `${location.protocol === 'https:' ? 'wss:' : 'ws:'}//${location.host}/echo`;
-showDraft();
-connect();
+if (!inspector.selected) showDraft();

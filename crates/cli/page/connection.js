@@ -1,36 +1,20 @@
 // One WebSocket connection: its states, what it sends, and which answer belongs to which message.
 
-/** RFC 6455 section 7.4.1 and the registry it started. A page itself may send only 1000 and 3000–4999. */
-const CLOSE_CODES = {
-  1000: 'normal closure',
-  1001: 'going away',
-  1002: 'protocol error',
-  1003: 'unsupported data',
-  1005: 'no code was sent',
-  1006: 'no Close frame came',
-  1007: 'invalid payload data',
-  1008: 'policy violation',
-  1009: 'message too big',
-  1010: 'an extension is missing',
-  1011: 'internal error',
-  1012: 'service restart',
-  1013: 'try again later',
-  1014: 'bad gateway',
-  1015: 'TLS handshake failed',
-};
+import { hasWords, t } from './language.js';
 
+/** RFC 6455 section 7.4.1 and the registry it started. A page itself may send only 1000 and 3000–4999. */
 export function closeCodeName(code) {
-  if (CLOSE_CODES[code]) return CLOSE_CODES[code];
-  if (code >= 4000) return 'for private use';
-  return code >= 3000 ? 'registered by an application' : 'reserved';
+  if (hasWords(`code.${code}`)) return t(`code.${code}`);
+  if (code >= 4000) return t('code.private');
+  return t(code >= 3000 ? 'code.registered' : 'code.reserved');
 }
 
-/** What is wrong with a closing code and reason, or null. The browser would throw; a sentence helps more. */
+/** What is wrong with a closing code and reason, as words and their values, or null. The browser would throw; a sentence helps. */
 export function closeProblem(code, reason) {
-  if (code !== 1000 && !(code >= 3000 && code <= 4999)) return 'A page may close with 1000 or with 3000 to 4999.';
+  if (code !== 1000 && !(code >= 3000 && code <= 4999)) return ['close.problem_code'];
   const { length } = new TextEncoder().encode(reason);
   // A control frame carries at most 125 bytes, and the code takes two (section 5.5).
-  return length > 123 ? `The reason takes ${length} bytes; a Close frame has room for 123.` : null;
+  return length > 123 ? ['close.problem_reason', { length }] : null;
 }
 
 /** A server that echoes nothing must not make the page hold all it ever sent. */
@@ -45,11 +29,19 @@ export class Connection {
   #timer = null;
   #opened = false;
   #stopped = false; // by the user, before it opened
+  #url;
+  #address;
+  #sent = 0;
 
-  /** `handlers`: onState({ state, … }), onMessage(message), onProgress(message, bytes). Throws where the URL is none. */
-  constructor(url, handlers) {
+  /**
+   * `url` is what the reader sees; `address` is { url, number }: what is really opened, and how the feed knows it (own.js).
+   * `handlers`: onState({ state, … }), onMessage(message), onProgress(message, bytes). Throws where the address is none.
+   */
+  constructor(url, address, handlers) {
+    this.#url = url;
+    this.#address = address;
     this.#handlers = handlers;
-    this.#socket = new WebSocket(url);
+    this.#socket = new WebSocket(address.url);
     this.#socket.binaryType = 'blob'; // stays out of the page's memory until something reads it
     this.#socket.onopen = () => {
       this.#opened = true;
@@ -66,6 +58,8 @@ export class Connection {
 
   /** `message`: { kind, bytes, payload: string | Blob, … }. Marks it with the time it was sent. */
   send(message) {
+    this.#sent += 1;
+    message.key = `${this.#address.number} ${this.#sent}`; // by which own.js finds its frame
     message.sentAt = performance.now();
     this.#socket.send(message.payload);
     this.#unanswered.push(message);
@@ -84,8 +78,8 @@ export class Connection {
 
   #tell(state, more = {}) {
     this.state = state;
-    const { url, protocol, extensions } = this.#socket;
-    this.#handlers.onState({ state, url, protocol, extensions, ...more });
+    const { protocol, extensions } = this.#socket;
+    this.#handlers.onState({ state, url: this.#url, protocol, extensions, ...more });
   }
 
   #received(data) {

@@ -1,5 +1,7 @@
 // The only way this page makes elements: by name and by text, never from markup, so that no message can become HTML.
 
+import { locale, say, t } from './language.js';
+
 /** Makes an element. `props` are properties, except `class`, `data` (data-*), and names with a dash, which are attributes. */
 export function el(tag, props = {}, ...children) {
   const element = document.createElement(tag);
@@ -14,11 +16,14 @@ export function el(tag, props = {}, ...children) {
   return element;
 }
 
+/** An element that says something in the reader's language, and goes on to say it when the language changes. */
+export const telling = (tag, key, values, props = {}) => say(el(tag, props), key, values);
+
 export const $ = (id) => document.getElementById(id);
 
 /** 27 -> "27 bytes", 20971520 -> "20.97 MB (20,971,520 bytes)" in the long form. Decimal units, as on a disk's box. */
 export function size(bytes, { long = false } = {}) {
-  const exact = `${bytes.toLocaleString('en')} ${bytes === 1 ? 'byte' : 'bytes'}`;
+  const exact = t(bytes === 1 ? 'byte' : 'bytes', { count: bytes.toLocaleString(locale()) });
   if (bytes < 10_000) return exact;
   const short = bytes < 1_000_000 ? `${(bytes / 1e3).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(2)} MB`;
   return long ? `${short} (${exact})` : short;
@@ -28,4 +33,12 @@ export function size(bytes, { long = false } = {}) {
 export function milliseconds(value) {
   if (value >= 9_995) return `${(value / 1000).toFixed(1)} s`;
   return value >= 100 ? `${Math.round(value)} ms` : `${value.toFixed(value >= 10 ? 1 : 2)} ms`;
+}
+
+/** The same for SVG, whose attributes are all of them attributes. */
+export function svg(tag, attributes = {}, ...children) {
+  const element = document.createElementNS('http://www.w3.org/2000/svg', tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  element.append(...children);
+  return element;
 }

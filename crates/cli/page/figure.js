@@ -1,7 +1,9 @@
-// Draws the figure of RFC 6455 section 5.2 for one message, and under it everything that explains the figure.
+// The figure of a draft, or of a message whose frame no feed tells of: what RFC 6455 leaves a browser to do with it.
 
 import { el, size } from './dom.js';
-import { ALWAYS_ONE_FRAME, frameOf, hex, operationsOf, rowsOf, whyThisForm } from './frame.js';
+import { ALWAYS_ONE_FRAME, frameOf, hex, operationsOf, whyThisForm } from './frame.js';
+import { bitGrid } from './grid.js';
+import { locale, t } from './language.js';
 import { bytesOf, charactersOf } from './utf8.js';
 
 const SHOWN_CHARACTERS = 12;
@@ -13,124 +15,95 @@ const SHOWN_BYTES = 16;
  */
 export function drawFigure(figure, subject, extensions = '') {
   const frame = frameOf(subject.kind, subject.bytes);
-  Object.assign(figure.dataset, { form: frame.form, headerLength: frame.headerLength, message: subject.number ?? 'draft' });
+  begin(figure, { form: frame.form, headerLength: frame.headerLength, message: subject.number ?? 'draft' });
+  const { number, label = t('figure.number', { number }), title, kind, bytes } = subject;
   figure.replaceChildren(
-    caption(subject, frame),
-    bitGrid(frame, firstBytes(subject)),
-    el('h3', {}, subject.kind === 'text' ? 'In bytes, the text as UTF-8' : 'In bytes'),
+    caption(label, title, t(`figure.one_frame_${kind}`, { header: frame.headerLength, payload: size(bytes, { long: true }) })),
+    ...bitGrid(figure, frame, firstBytes(subject)),
+    el('h3', {}, t(kind === 'text' ? 'figure.bytes_text' : 'figure.bytes')),
     wireBytes(frame, subject),
     el('p', { class: 'why' }, aboutPayload(frame)),
-    el('h3', {}, 'Taken apart by bit operations'),
-    operationTable(frame),
-    el('h3', {}, `Why the length takes ${frame.lengthForm.name}`),
-    el('p', { class: 'why' }, whyThisForm(frame)),
+    ...operations(frame),
     ...doubts(frame, extensions),
   );
 }
 
-function caption({ number, label = `Fig. ${number}.`, title, kind, bytes }, { headerLength }) {
-  const what = kind === 'text' ? 'text' : 'binary data';
+/** Marks the figure with what it shows, for style and for tests, and forgets what it showed before. */
+export function begin(figure, data) {
+  for (const name of ['form', 'headerLength', 'message', 'record', 'lit']) delete figure.dataset[name];
+  Object.assign(figure.dataset, data);
+}
+
+export function caption(label, title, sentence) {
   return el('figcaption', {},
     el('h2', { id: 'figure-title' }, el('span', { class: 'label' }, label), ' ', title),
-    el('p', {}, `One frame: a header of ${headerLength} bytes and a payload of ${size(bytes, { long: true })} of ${what}.`));
-}
-
-/** 32 columns, one a bit, as in the RFC. Each cell has its field's name above its bits. */
-function bitGrid(frame, payload) {
-  const spoken = frame.fields.map(({ name, bits }) => (bits ? `${name} ${bits.startsWith('·') ? 'unknown' : bits}` : name));
-  const grid = el('div', { class: 'bits', role: 'img', 'aria-label': `The frame, field by field: ${spoken.join(', ')}.` });
-  const columns = [...Array(32).keys()];
-  grid.append(...columns.map((bit) => el('span', { class: 'ruler' }, bit % 10 === 0 ? String(bit / 10) : '')));
-  grid.append(...columns.map((bit) => el('span', { class: 'ruler' }, String(bit % 10))));
-  for (const row of rowsOf(frame.fields)) grid.append(...row.map((piece) => cell(piece, frame, payload)));
-  return grid;
-}
-
-function cell(piece, { lengthForm, length }, payload) {
-  const name = el('span', { class: piece.width === 1 ? 'name stacked' : 'name' }, nameOf(piece, lengthForm, length));
-  const bits = el('span', { class: 'digits' }, ...[...piece.bits].map((bit) => el('i', {}, bit)));
-  const open = piece.id === 'payload' && piece.cut ? ' open' : '';
-  const element = el('div', { class: `cell${open}`, data: { field: piece.id, bits: piece.bits, name: piece.name } },
-    name, byteNames(piece, payload), bits);
-  // Through the style object: the page's policy forbids style attributes in markup.
-  element.style.gridColumn = `span ${piece.width}`;
-  bits.style.gridTemplateColumns = `repeat(${piece.width}, 1fr)`;
-  return element;
-}
-
-/** In the key's cells the names of its bytes, in the payload's what masking makes of each byte. */
-function byteNames({ id, from, width }, payload) {
-  if (id !== 'key' && id !== 'payload') return null;
-  const names = [];
-  for (let i = from / 8; i < (from + width) / 8; i += 1) {
-    names.push(el('span', {}, id === 'key' ? `k${i}` : `${hex(payload[i])} ⊕ k${i % 4}`));
-  }
-  return el('span', { class: 'byte-names' }, ...names);
+    el('p', {}, sentence));
 }
 
 /** As many bytes of the payload as the figure ever shows. */
 const firstBytes = ({ kind, beginning }) => (kind === 'text' ? new TextEncoder().encode(beginning.slice(0, 16)) : beginning);
 
-function nameOf({ id, name, continued, width }, { extra }, length) {
-  if (id === 'payload') return continued ? `… ${size(length)} in all` : width < 16 ? 'Payload' : 'Payload data';
-  if (continued) return `${name} (continued)`;
-  if (id === 'extended') return `${name} (${extra * 8})`;
-  return name;
+/** The frame as bytes: the header, coloured like the cells above, then the payload's first characters with theirs. */
+function wireBytes(frame, { kind, beginning }) {
+  const items = kind === 'text' ? charactersOf(beginning, SHOWN_CHARACTERS) : bytesOf(beginning.slice(0, SHOWN_BYTES));
+  let index = 0;
+  const payload = items.map(({ bytes, ...item }) => ({
+    ...item,
+    pairs: bytes.map((value) => [value, `k${index++ % 4}`]),
+  }));
+  return byteList(frame, payload, frame.length - index);
 }
 
-/** The frame as bytes: the header, coloured like the cells above, then the payload's first characters with theirs. */
-function wireBytes({ bytes, length }, { kind, beginning }) {
+/**
+ * The header's bytes and the payload's. `payload` has { shown, standIn, codePoint, pairs } of characters or bytes, each pair a
+ * byte and what stands under it; `left` counts the bytes that are not in it.
+ */
+export function byteList({ bytes, key, masked, headerLength }, payload, left) {
   const digits = (text, field) => el('b', { data: { field } }, text);
   const byte = (field, index, ...parts) => el('li', {}, el('span', { class: 'pairs', data: { field } },
     el('span', {}, el('span', {}, ...parts), el('small', {}, `b${index}`))));
   const [b0, b1, ...extended] = bytes;
-  const wire = el('ol', { class: 'wire', 'aria-label': 'The frame in bytes' },
-    // The first byte's two hex digits are two halves of different meaning: FIN with RSV1–3, and the opcode.
-    byte('fin', 0, digits(hex(b0)[0], 'fin'), digits(hex(b0)[1], 'opcode')),
-    byte('length', 1, digits(hex(b1), 'length')),
-    ...extended.map((value, i) => byte('extended', 2 + i, digits(hex(value), 'extended'))),
-    ...[0, 1, 2, 3].map((i) => byte('key', bytes.length + i, digits('··', 'key'))));
-
-  let index = 0;
-  const items = kind === 'text' ? charactersOf(beginning, SHOWN_CHARACTERS) : bytesOf(beginning.slice(0, SHOWN_BYTES));
-  for (const item of items) {
-    const pairs = item.bytes.map((value, i) => el('span', {}, el('b', {}, value), el('small', {}, `k${(index + i) % 4}`)));
-    const lang = /\p{Script=Han}/u.test(item.shown) ? 'zh' : '';
-    wire.append(el('li', {},
-      el('span', { class: item.standIn ? 'character stand-in' : 'character', title: item.codePoint, lang }, item.shown),
-      el('span', { class: 'pairs', data: { field: 'payload' } }, ...pairs)));
-    index += pairs.length;
+  const list = el('ol', { class: 'wire', 'aria-label': t('figure.bytes_label') });
+  // The first byte's two hex digits are two halves of different meaning: FIN with RSV1–3, and the opcode.
+  list.append(byte('fin', 0, digits(hex(b0)[0], 'fin'), digits(hex(b0)[1], 'opcode')));
+  if (b1 !== undefined) list.append(byte('length', 1, digits(hex(b1), 'length')));
+  list.append(...extended.map((value, i) => byte('extended', 2 + i, digits(hex(value), 'extended'))));
+  if (masked && headerLength === bytes.length + 4) {
+    list.append(...[0, 1, 2, 3].map((i) => byte('key', bytes.length + i, digits(key ? hex(key[i]) : '··', 'key'))));
   }
-  if (length > index) wire.append(el('li', { class: 'rest' }, `… ${size(length - index)} more`));
-  return wire;
+  for (const { shown, standIn, codePoint, pairs } of payload) {
+    const lang = /\p{Script=Han}/u.test(shown) ? 'zh' : '';
+    list.append(el('li', {},
+      el('span', { class: standIn ? 'character stand-in' : 'character', title: codePoint, lang }, shown),
+      el('span', { class: 'pairs', data: { field: 'payload' } },
+        ...pairs.map(([value, under]) => el('span', {}, el('b', {}, value), el('small', {}, under))))));
+  }
+  if (left > 0) list.append(el('li', { class: 'rest' }, t('figure.more', { size: size(left) })));
+  return list;
 }
 
 function aboutPayload({ length, kind }) {
-  if (length === 0) return 'The payload is empty, and an empty message is a message.';
-  const masked = 'Masking XORs each byte with the byte of the key under it: byte i with key byte i mod 4. ';
-  return masked + (kind === 'text'
-    ? 'A character takes one to four bytes; only all of them together are text.'
-    : 'The frame carries neither a name nor a type, and its length says nothing about the kind of content.');
+  if (length === 0) return t('figure.empty');
+  return `${t('figure.masking')} ${t(kind === 'text' ? 'figure.about_text' : 'figure.about_binary')}`;
 }
 
-function operationTable(frame) {
+/** The operations that take the header apart, and why its length has the form it has. */
+export function operations(frame) {
   const rows = operationsOf(frame).map(({ id, expression, result, means }) => el('tr', { data: { operation: id } },
     el('th', { scope: 'row' }, el('code', {}, result === null ? expression : `${expression} = ${result}`)),
     el('td', {}, means)));
-  return el('table', { class: 'operations' }, el('tbody', {}, ...rows));
+  return [
+    el('h3', {}, t('figure.operations')),
+    el('table', { class: 'operations' }, el('tbody', {}, ...rows)),
+    el('h3', {}, t(`why.title.${frame.form}`)),
+    el('p', { class: 'why' }, whyThisForm(frame)),
+  ];
 }
 
-/** Where the browser may have done otherwise, and a page could not tell. */
+/** Where the browser may have done otherwise, and a page without a feed could not tell. */
 function doubts({ length, opcode }, extensions) {
   const notes = [];
-  if (length > ALWAYS_ONE_FRAME) {
-    notes.push(`A browser may cut a message of more than ${ALWAYS_ONE_FRAME.toLocaleString('en')} bytes into several frames, as `
-      + `Chromium does where its buffers end: first FIN 0 with opcode ${opcode}, then FIN 0 with opcode 0, at last FIN 1 with `
-      + 'opcode 0, each with its own length and key. A page cannot see the cuts; drawn above is the message in one frame.');
-  }
-  if (extensions) {
-    notes.push(`This connection negotiated “${extensions}”. If the browser compresses the message, RSV1 is 1 and the length is `
-      + 'that of the compressed bytes, which a page cannot see; drawn above is the message as it is without compression.');
-  }
+  if (length > ALWAYS_ONE_FRAME) notes.push(t('doubt.cut', { most: ALWAYS_ONE_FRAME.toLocaleString(locale()), opcode }));
+  if (extensions) notes.push(t('doubt.compressed', { extensions }));
   return notes.map((note) => el('p', { class: 'doubt' }, note));
 }

@@ -1,15 +1,20 @@
 // From a message's kind and length to the frame header a browser writes for it (RFC 6455 section 5.2).
 //
-// Pure: no document, no socket. A page never sees its frames, but a client has no choice about these bits: one message in
-// one frame, masked, with the shortest form of the length. Only the four bytes of the masking key stay unknown.
+// Pure: no document, no socket. For a draft, and where no feed tells of the real frame (wire.js), it is what a client has no
+// choice about: one message in one frame, masked, with the shortest form of the length. Only the masking key stays unknown.
+
+import { hasWords, locale, t } from './language.js';
+
+/** What an opcode stands for; those that stand for nothing yet are reserved. */
+export const opcodeWords = (opcode) => t(hasWords(`opcode.${opcode}`) ? `opcode.${opcode}` : 'opcode.reserved');
 
 export const OPCODES = { text: 1, binary: 2 };
 
 /** The largest payload each form can say, and how many bytes it adds after the first two. */
 export const LENGTH_FORMS = [
-  { form: '7', name: '7 bits', most: 125, extra: 0 },
-  { form: '7+16', name: '7 + 16 bits', most: 65_535, extra: 2, marker: 126 },
-  { form: '7+64', name: '7 + 64 bits', most: Number.MAX_SAFE_INTEGER, extra: 8, marker: 127 },
+  { form: '7', most: 125, extra: 0 },
+  { form: '7+16', most: 65_535, extra: 2, marker: 126 },
+  { form: '7+64', most: Number.MAX_SAFE_INTEGER, extra: 8, marker: 127 },
 ];
 
 /** Above this many bytes Chromium may cut a message into several frames; up to it a message is one frame. */
@@ -28,12 +33,15 @@ export function frameOf(kind, length) {
   return {
     kind,
     length,
+    fin: 1,
+    rsv: 0,
     opcode,
+    masked: true,
     length7,
     form: lengthForm.form,
     lengthForm,
     bytes, // everything in front of the masking key
-    keyLength: 4,
+    key: null, // is not known
     headerLength: bytes.length + 4,
     fields: fieldsOf(opcode, length7, extended, length),
   };
@@ -62,13 +70,18 @@ function fieldsOf(opcode, length7, extended, length) {
     fields.push(field('extended', 'Extended payload length', extended.map((byte) => binary(byte, 8)).join('')));
   }
   fields.push(field('key', 'Masking-key', '·'.repeat(32)));
-  if (length > 0) {
-    // The figure is 32 bits wide: the payload fills the row it starts in, and one row more stands for all the rest.
-    const used = fields.reduce((sum, { width }) => sum + width, 0);
-    const shown = Math.min(length * 8, (32 - (used % 32)) % 32 + 32);
-    fields.push({ id: 'payload', name: 'Payload data', width: shown, bits: '', cut: shown < length * 8 });
-  }
-  return fields;
+  return [...fields, ...payloadField(fields, length)];
+}
+
+/**
+ * The payload's field, if there is a payload. The figure is 32 bits wide: the payload fills the row it starts in, and one row
+ * more stands for all the rest.
+ */
+export function payloadField(header, length, bits = '') {
+  if (length === 0) return [];
+  const used = header.reduce((sum, { width }) => sum + width, 0);
+  const width = Math.min(length * 8, (32 - (used % 32)) % 32 + 32);
+  return [{ id: 'payload', name: 'Payload data', width, bits: bits.slice(0, width), cut: width < length * 8 }];
 }
 
 export const binary = (value, width) => value.toString(2).padStart(width, '0');
@@ -93,54 +106,49 @@ export function rowsOf(fields) {
   return rows;
 }
 
-/** The bit operations that take these two bytes apart again on the other side, each with its result. */
-export function operationsOf({ bytes, kind, opcode, length7, length, lengthForm, headerLength }) {
+/** The bit operations that take these bytes apart again on the other side, each with its result. */
+export function operationsOf({ bytes, fin, rsv, opcode, masked, key, length7, length, lengthForm, headerLength }) {
   const plain = lengthForm.extra === 0;
   const operations = [
-    { id: 'fin', expression: 'b0 >> 7', result: 1, means: 'FIN: the message ends with this frame' },
-    { id: 'rsv', expression: 'b0 >> 4 & 0x07', result: 0, means: 'RSV1–3: no extension in use' },
-    { id: 'opcode', expression: 'b0 & 0x0F', result: opcode, means: kind === 'text' ? 'opcode: text, in UTF-8' : 'opcode: binary' },
-    { id: 'mask', expression: 'b1 >> 7', result: 1, means: 'MASK: set, as in every frame of a client' },
+    { id: 'fin', expression: 'b0 >> 7', result: fin, means: t(`operation.fin${fin}`) },
+    { id: 'rsv', expression: 'b0 >> 4 & 0x07', result: rsv, means: t(rsv === 0 ? 'operation.rsv0' : 'operation.rsv') },
+    { id: 'opcode', expression: 'b0 & 0x0F', result: opcode, means: t('operation.opcode', { name: opcodeWords(opcode) }) },
+    { id: 'mask', expression: 'b1 >> 7', result: masked ? 1 : 0, means: t(masked ? 'operation.mask1' : 'operation.mask0') },
     {
       id: 'length',
       expression: 'b1 & 0x7F',
       result: length7,
-      means: plain ? 'the length itself' : `the length is in the next ${lengthForm.extra} bytes`,
+      means: plain ? t('operation.length') : t('operation.length_behind', { extra: lengthForm.extra }),
     },
   ];
   if (!plain) {
     const expression = lengthForm.extra === 2 ? 'b2 << 8 | b3' : 'b2 << 56 | … | b9';
-    operations.push({ id: 'extended', expression, result: length, means: `the length, ${bytes.length - 2} bytes, big-endian` });
+    operations.push({ id: 'extended', expression, result: length, means: t('operation.extended', { extra: lengthForm.extra }) });
   }
-  const first = bytes.length;
-  operations.push({
-    id: 'key',
-    expression: `b${first} … b${first + 3}`,
-    result: null,
-    means: 'masking key: 4 random bytes, hidden from a page',
-  });
+  if (masked) {
+    const first = bytes.length;
+    operations.push({
+      id: 'key',
+      expression: `b${first} … b${first + 3}`,
+      result: key && key.map(hex).join(' '),
+      means: t(key ? 'operation.key' : 'operation.key_hidden'),
+    });
+  }
   if (length > 0) {
     operations.push({
       id: 'payload',
-      expression: `b[${headerLength} + i] ^ key[i % 4]`,
+      expression: masked ? `b[${headerLength} + i] ^ key[i % 4]` : `b[${headerLength} + i]`,
       result: null,
-      means: 'payload byte i, unmasked again',
+      means: t(masked ? 'operation.payload_masked' : 'operation.payload'),
     });
   }
   return operations;
 }
 
 /** Why the length has this form, in two or three sentences. */
-export function whyThisForm({ length, lengthForm, form, headerLength }) {
-  const count = `${length.toLocaleString('en')} ${length === 1 ? 'byte' : 'bytes'}`;
-  const must = 'A sender must take the shortest form that fits (section 5.2).';
-  if (form === '7') {
-    return `${count} fit into the 7 bits, which count up to 125: no more bytes are needed. `
-      + `A header of 2, + 4 for the key = ${headerLength}.`;
-  }
-  const { extra, marker } = lengthForm;
-  const because = form === '7+16'
-    ? `7 bits count only up to 125, so they say ${marker}: 2 more bytes follow, and those reach 65,535.`
-    : `2 more bytes would reach only 65,535, so the 7 bits say ${marker}: 8 more bytes follow.`;
-  return `${count}: ${because} A header of 2 + ${extra} = ${2 + extra}, + 4 for the key = ${headerLength}. ${must}`;
+export function whyThisForm({ length, lengthForm, form, masked, headerLength }) {
+  const values = { count: length.toLocaleString(locale()), headerLength, extra: lengthForm.extra, bytes: 2 + lengthForm.extra };
+  const because = t(`why.${form}`, values);
+  const sum = t(masked ? 'why.header_masked' : 'why.header', values);
+  return form === '7' ? `${because} ${sum}` : `${because} ${sum} ${t('why.shortest')}`;
 }

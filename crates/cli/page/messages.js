@@ -1,6 +1,7 @@
 // The list of messages, newest first, bounded in number and in bytes.
 
-import { el, milliseconds, size } from './dom.js';
+import { el, milliseconds, size, telling } from './dom.js';
+import { say, sayNothing, t } from './language.js';
 import { describe, samePayload, showPayload } from './payload.js';
 
 const MOST_MESSAGES = 200;
@@ -22,10 +23,10 @@ export class MessageList {
   addSent(message) {
     this.#add(message, 'sent');
     const look = { type: 'button', class: 'quiet figure-button', 'aria-pressed': 'false' };
-    message.figureButton = el('button', look, `Fig. ${message.number}`);
+    message.figureButton = telling('button', 'figure.button', { number: message.number }, look);
     message.figureButton.onclick = () => this.#handlers.onFigure(message);
     message.meta.append(message.figureButton);
-    message.meter = el('progress', { max: message.bytes, value: 0, hidden: true, 'aria-label': 'Handed to the network' });
+    message.meter = el('progress', { max: message.bytes, value: 0, hidden: true, 'aria-label': t('messages.handed') });
     message.item.append(message.meter);
     this.#show(message, 'sent');
   }
@@ -35,18 +36,18 @@ export class MessageList {
     this.#add(message, 'received');
     this.#show(message, 'received');
     if (!answers) {
-      message.note.textContent = 'from the server, no echo';
+      say(message.note, 'messages.no_echo');
     } else {
       answers.meter.hidden = true;
       for (const one of [message, answers]) {
         one.item.dataset.roundTripMs = message.roundTrip.toFixed(3);
-        one.note.textContent = milliseconds(message.roundTrip);
-        one.note.title = 'Round trip, as this page sees it';
+        sayNothing(one.note, milliseconds(message.roundTrip));
+        one.note.title = t('messages.round_trip');
       }
       this.#compare(message, answers);
     }
-    const what = `${message.kind}, ${size(message.bytes)}`;
-    this.#handlers.onArrival(`Message ${message.number} received: ${what}${answers ? `, the echo of message ${answers.number}` : ''}.`);
+    const values = { number: message.number, kind: t(`kind.${message.kind}`), size: size(message.bytes), sent: answers?.number };
+    this.#handlers.onArrival(t(answers ? 'messages.echo_arrived' : 'messages.arrived', values));
   }
 
   /** Large messages leave slowly: shows how much the browser has handed to the network. */
@@ -55,14 +56,15 @@ export class MessageList {
     const busy = bytes < message.bytes;
     message.meter.hidden = !busy;
     message.meter.value = bytes;
-    message.note.textContent = busy ? `${size(bytes)} of ${size(message.bytes)} handed over` : 'waiting for the echo';
+    if (busy) say(message.note, 'messages.handed_over', { part: size(bytes), all: size(message.bytes) });
+    else say(message.note, 'messages.waiting');
   }
 
   /** The connection is over: what was not answered will not be. */
   giveUp(messages) {
     for (const message of messages) {
       message.meter.hidden = true;
-      message.note.textContent = 'not echoed';
+      say(message.note, 'messages.not_echoed');
       message.item.dataset.unanswered = 'true';
     }
   }
@@ -78,8 +80,8 @@ export class MessageList {
     message.note = el('span', { class: 'note' });
     message.meta = el('p', { class: 'meta' },
       el('span', { class: 'number' }, `${message.number}`),
-      el('span', { class: 'direction' }, direction === 'sent' ? '↑ sent' : '↓ received'),
-      el('span', {}, message.kind),
+      telling('span', `messages.${direction}`, {}, { class: 'direction' }),
+      telling('span', `kind.${message.kind}`),
       el('span', {}, size(message.bytes)),
       message.note);
     message.place = el('div', { class: 'payload' });
@@ -97,7 +99,7 @@ export class MessageList {
       try {
         await describe(message, `message-${message.number}`);
       } catch {
-        message.note.textContent = 'this file cannot be read';
+        say(message.note, 'messages.unreadable');
         return;
       }
     }
@@ -112,8 +114,8 @@ export class MessageList {
     const same = await samePayload(message.payload, sent.payload).catch(() => null); // a file may change on the disk
     if (same === null || message.removed) return;
     message.item.dataset.same = String(same);
-    const title = same ? 'The same bytes came back' : 'Other bytes came back';
-    message.meta.append(el('span', { class: same ? 'same' : 'differs', title }, `${same ? '=' : '≠'} message ${sent.number}`));
+    const look = { class: same ? 'same' : 'differs', title: t(same ? 'messages.same_bytes' : 'messages.other_bytes') };
+    message.meta.append(telling('span', same ? 'messages.equal' : 'messages.unequal', { number: sent.number }, look));
   }
 
   #removeOldest() {

@@ -1,6 +1,7 @@
 // Shows what a message carries: text as text, a picture, a sound or a video where it stands, anything else as a file.
 
-import { el, size } from './dom.js';
+import { el, size, telling } from './dom.js';
+import { say, t } from './language.js';
 
 const PREVIEW = 240; // characters shown of a text longer than LONG
 const LONG = 480;
@@ -19,16 +20,16 @@ export function showPayload(place, message) {
 }
 
 function textView(text, urlFor) {
-  if (text === '') return [el('p', { class: 'file' }, 'an empty text')];
+  if (text === '') return [telling('p', 'payload.empty', {}, { class: 'file' })];
   const block = el('pre', { class: 'text', dir: 'auto' }, text.length > LONG ? `${head(text)}…` : text);
   if (text.length <= LONG) return [block];
   if (text.length > TOO_LONG_TO_LAY_OUT) return [block, saveLink(new Blob([text]), 'message.txt', urlFor)];
 
-  const toggle = el('button', { type: 'button', class: 'quiet', 'aria-expanded': 'false' }, 'Show all');
+  const toggle = telling('button', 'payload.all', {}, { type: 'button', class: 'quiet', 'aria-expanded': 'false' });
   toggle.onclick = () => {
     const open = toggle.getAttribute('aria-expanded') === 'false';
     toggle.setAttribute('aria-expanded', String(open));
-    toggle.textContent = open ? 'Show less' : 'Show all';
+    say(toggle, open ? 'payload.less' : 'payload.all');
     block.textContent = open ? text : `${head(text)}…`;
   };
   return [block, toggle];
@@ -43,7 +44,7 @@ function fileView({ payload, type, name }, urlFor) {
   const show = { image: picture, video: film, audio: sound }[family];
   if (show) {
     const media = show(urlFor(payload.slice(0, payload.size, type)), name);
-    media.onerror = () => media.replaceWith(el('p', { class: 'file' }, 'This browser cannot show it here.'));
+    media.onerror = () => media.replaceWith(telling('p', 'payload.cannot', {}, { class: 'file' }));
     views.unshift(media);
   }
   return views;
@@ -64,7 +65,7 @@ const sound = (src, name) => el('audio', { src, controls: true, preload: 'metada
 /** A link that saves and never opens: as bytes without a type, no file can become a page of this origin. */
 function saveLink(blob, name, urlFor) {
   const href = urlFor(blob.slice(0, blob.size, 'application/octet-stream'));
-  return el('p', { class: 'file' }, el('a', { href, download: name, class: 'save' }, `Save ${name}`), ` ${size(blob.size)}`);
+  return el('p', { class: 'file' }, el('a', { href, download: name, class: 'save' }, t('payload.save', { name })), ` ${size(blob.size)}`);
 }
 
 /** What a file begins with, where the browser or the other side did not say what it is. */

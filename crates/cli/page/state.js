@@ -2,33 +2,32 @@
 
 import { closeCodeName } from './connection.js';
 import { $ } from './dom.js';
+import { say } from './language.js';
 
-const SENTENCES = {
-  connecting: ({ url }) => `Connecting to ${url} …`,
-  open: ({ url, protocol }) => `Open: ${url}${protocol ? `, subprotocol ${protocol}` : ''}`,
-  closing: () => 'Closing: the Close frame is on its way, the answer to it is not here yet.',
-  closed: ({ code, reason, clean, wasOpen }) => {
-    if (!wasOpen) return 'Closed: you stopped before the connection was open.';
-    const why = reason ? `, reason “${reason}”` : ', no reason given';
-    const how = clean ? 'Clean: both sides sent a Close frame.' : 'Not clean: the closing handshake did not happen.';
-    return `Closed: ${code} (${closeCodeName(code)})${why}. ${how}`;
-  },
-  refused: ({ url, problem }) => (problem
-    ? `Refused: this is no address for a WebSocket. ${problem}`
-    : `Refused: no WebSocket at ${url}. Nothing listens there, or it declined the opening handshake; `
-      + 'a browser does not tell a page which.'),
-};
+/** The sentence for a state, as words and their values. */
+function sentence({ state, url, protocol, code, reason, clean, wasOpen, problem }) {
+  switch (state) {
+    case 'open': return protocol ? ['state.open_protocol', { url, protocol }] : ['state.open', { url }];
+    case 'closed': {
+      if (!wasOpen) return ['state.stopped'];
+      const values = { code, name: closeCodeName(code), reason };
+      return [`state.closed_${clean ? 'clean' : 'unclean'}${reason ? '_reason' : ''}`, values];
+    }
+    case 'refused': return problem ? ['state.no_address', { problem }] : ['state.refused', { url }];
+    default: return [`state.${state}`, { url }];
+  }
+}
 
 export function showState(now) {
   const place = $('state');
   const { code, reason, clean } = now;
   Object.assign(place.dataset, { state: now.state, code: code ?? '', reason: reason ?? '', clean: clean ?? '' });
-  place.textContent = SENTENCES[now.state](now);
+  say(place, ...sentence(now));
   document.documentElement.dataset.connection = now.state;
   for (const step of document.querySelectorAll('#track [data-step]')) {
     const current = step.dataset.step === now.state || (now.state === 'refused' && step.dataset.step === 'closed');
     if (current) step.setAttribute('aria-current', 'step');
     else step.removeAttribute('aria-current');
   }
-  $('last-step').textContent = now.state === 'refused' ? 'Refused' : 'Closed';
+  say($('last-step'), now.state === 'refused' ? 'step.refused' : 'step.closed');
 }
