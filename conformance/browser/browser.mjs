@@ -34,8 +34,8 @@ export function launch(args = []) {
  * security policy and requests to other hosts. `window.seen` in the page lists each state the connection was in, and each
  * video whose `loadeddata` has fired.
  */
-export async function openPage(browser, { url = serverUrl(), ...options } = {}) {
-  const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, acceptDownloads: true, ...options });
+export async function openPage(browser, { url = serverUrl(), hash = '', ...options } = {}) {
+  const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, acceptDownloads: true, locale: 'en', ...options });
   const page = await context.newPage();
   page.setDefaultTimeout(20_000);
   const trouble = [];
@@ -57,7 +57,7 @@ export async function openPage(browser, { url = serverUrl(), ...options } = {}) 
       }
     }).observe(document, { subtree: true, attributes: true, attributeFilter: ['data-state', 'hidden'] });
   });
-  await page.goto(`${url}/`);
+  await page.goto(`${url}/${hash}`);
   await page.waitForSelector('#state[data-state="open"]');
   return { page, context, trouble };
 }

@@ -33,7 +33,7 @@ function drawFrame(figure, entry, record, store, message) {
     ...faults(record),
     ...bitGrid(figure, frame, frame.payload),
     ...(frame.bytes.length > 0 ? [el('h3', {}, t('figure.bytes')), bytes(record, frame)] : []),
-    frame.masked && frame.payload.length > 0 ? el('p', { class: 'why' }, t('figure.wire_over_plain')) : '',
+    ...(frame.masked && frame.payload.length > 0 ? [el('p', { class: 'why' }, t('figure.wire_over_plain'))] : []),
     ...straddling(record, entry),
     ...closing(record),
     ...compression(record, frame),

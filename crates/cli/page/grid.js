@@ -44,7 +44,7 @@ export function bitGrid(figure, frame, payload) {
 function withPlaces(fields) {
   let first = 0;
   return fields.map((field) => {
-    const placed = { ...field, all: field.bits, first };
+    const placed = { ...field, all: field.bits, allWidth: field.width, first };
     first += field.width;
     return placed;
   });
@@ -85,14 +85,14 @@ function nameOf({ id, name, continued, width }, { length, lengthForm }) {
 }
 
 /** A field in a sentence: its bits, the bytes they lie in, what it means here, and the section that says so. */
-function explain({ id, name, all, first, width, cut }, frame) {
-  const last = first + width - 1;
+function explain({ id, name, all, allWidth, first, cut }, frame) {
+  const last = first + allWidth - 1;
   const [firstByte, lastByte] = [first, last].map((bit) => Math.floor(bit / 8));
   const where = cut
     ? t('field.from', { byte: firstByte })
     : t(firstByte === lastByte ? 'field.in_byte' : 'field.in_bytes', { first: first % 8, last: last % 8, firstByte, lastByte });
-  const value = all === '' || all.includes('·') ? '' : width <= 16 ? ` = ${all}` : '';
-  return `${name}${value}. ${width === 1 ? t('field.bit', { first: first % 8, byte: firstByte }) : where} ${meaning(id, name, all, frame)}`;
+  const value = all === '' || all.includes('·') ? '' : allWidth <= 16 ? ` = ${all}` : '';
+  return `${name}${value}. ${allWidth === 1 ? t('field.bit', { first: first % 8, byte: firstByte }) : where} ${meaning(id, name, all, frame)}`;
 }
 
 function meaning(id, name, bits, { opcode, masked, key, length7, length, lengthForm }) {
