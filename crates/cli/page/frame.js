@@ -148,7 +148,8 @@ export function operationsOf({ bytes, fin, rsv, opcode, masked, key, length7, le
 /** Why the length has this form, in two or three sentences. */
 export function whyThisForm({ length, lengthForm, form, masked, headerLength }) {
   const values = { count: length.toLocaleString(locale()), headerLength, extra: lengthForm.extra, bytes: 2 + lengthForm.extra };
-  const because = t(`why.${form}`, values);
+  const shortest = LENGTH_FORMS.find(({ most }) => length <= most) ?? lengthForm;
+  const because = t(shortest.form === form ? `why.${form}` : 'why.too_long', values);
   const sum = t(masked ? 'why.header_masked' : 'why.header', values);
   return form === '7' ? `${because} ${sum}` : `${because} ${sum} ${t('why.shortest')}`;
 }
