@@ -60,5 +60,5 @@ export class ConnectionList {
   }
 }
 
-/** The page's own word is of no interest to the reader, and long. */
-const withoutWatchWord = (target) => target.replace(/[?&](watch=[0-9a-f]{32}|page=\d+)/g, '');
+/** By what the page knows its own connections (own.js) is of no interest to the reader, and long. */
+const withoutWatchWord = (target) => target.replace(/[?&](watch=[0-9a-f]{32}|page=[\w-]+)/g, '');

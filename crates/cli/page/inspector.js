@@ -69,7 +69,7 @@ export class Inspector {
   #start() {
     const query = this.#token ? `token=${encodeURIComponent(this.#token)}` : `watch=${this.#watch}`;
     const address = (path) => `${location.origin.replace(/^http/, 'ws')}/inspect/${path}?${query}`;
-    this.#composer = new RawComposer(address('composer'), (number) => this.#openedByComposer(number));
+    this.#composer = new RawComposer(address('composer'), (connection) => this.#expect(connection));
     this.#follow();
     new Feed(address('feed'), this.store, {
       onHello: (hello) => {
@@ -84,9 +84,10 @@ export class Inspector {
     });
   }
 
-  /** A connection of the composer is what the reader looks at next. */
-  #openedByComposer(number) {
-    this.#wanted = `c${number}f1`;
+  /** The composer sends on a connection: its client's next frame is what the reader wants to see. */
+  #expect(connection) {
+    const last = this.store.entries.findLast((entry) => entry.connection === connection && entry.from === 'client' && entry.frame !== null);
+    this.#wanted = `c${connection}f${(last?.frame ?? 0) + 1}`;
   }
 
   #ready(hello) {

@@ -10,14 +10,15 @@ const SHOWN_BYTES = 96;
 
 export class RawComposer {
   #url;
-  #onOpened;
+  #onSending;
+  #connection = null; // its number in the feed
   #socket = null;
   #file = null; // bytes of the chosen file
 
-  /** `onOpened(connection)`: the number by which the feed knows what was opened. */
-  constructor(url, onOpened) {
+  /** `onSending(connection)`: bytes are about to go over the connection that the feed knows by this number. */
+  constructor(url, onSending) {
     this.#url = url;
-    this.#onOpened = onOpened;
+    this.#onSending = onSending;
     const form = $('raw');
     form.oninput = () => this.#preview();
     form.onsubmit = (event) => {
@@ -64,7 +65,7 @@ export class RawComposer {
       const extensions = opened.extensions ? ` ${opened.extensions}` : '';
       say($('raw-state'), 'raw.opened', { connection: opened.connection, status: opened.status, extensions });
       this.#enable(opened.status === 101);
-      this.#onOpened(opened.connection);
+      this.#connection = opened.connection;
     }
     if (refused !== undefined) say($('raw-state'), 'raw.refused', { why: refused });
     if (closed !== undefined) say($('raw-state'), 'raw.closed', { why: closed });
@@ -77,7 +78,9 @@ export class RawComposer {
 
   #send() {
     const frame = this.#frame();
-    if (frame && !$('raw-send').disabled) this.#tell({ send: toHex(frame.bytes) });
+    if (!frame || $('raw-send').disabled) return;
+    this.#onSending(this.#connection);
+    this.#tell({ send: toHex(frame.bytes) });
   }
 
   #tell(order) {
