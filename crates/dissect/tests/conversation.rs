@@ -4,9 +4,12 @@ mod support;
 
 use core::time::Duration;
 
+use http::header::SEC_WEBSOCKET_EXTENSIONS;
+use http::{HeaderMap, HeaderValue};
 use proptest::prelude::*;
 use sockeye_dissect::{Conversation, Deflate, Finding, Gap, Hint, Item, Opening, Record, Why};
 use sockeye_proto::Role::{self, Client, Server};
+use sockeye_proto::deflate::{self, Compression};
 use sockeye_proto::frame::Opcode;
 use support::{any_compressed_stream, any_stream, client, compressed, deflated};
 
@@ -95,6 +98,27 @@ fn without_takeover_a_message_that_refers_to_an_earlier_one_is_corrupt() {
         payloads.into_iter().map(|payload| compressed(true, Opcode::TEXT, &payload.unwrap())).collect::<Vec<_>>();
     let records = conversation(&[request, response, (Client, frames.concat())]);
     assert_eq!(all(&records)[2..], ["client text", "client text, corrupt-deflate"]);
+}
+
+#[test]
+fn where_the_handshake_is_known_from_elsewhere_frames_are_judged_by_what_it_agreed_on() {
+    let payloads = deflated([AGAIN.as_bytes(), AGAIN.as_bytes()]);
+    let frames =
+        payloads.into_iter().map(|payload| compressed(true, Opcode::TEXT, &payload.unwrap())).collect::<Vec<_>>();
+    let extensions = |answer| {
+        let headers = HeaderMap::from_iter([(SEC_WEBSOCKET_EXTENSIONS, HeaderValue::from_static(answer))]);
+        deflate::verify(&headers, &Compression::takeover().window_bits(15)).unwrap()
+    };
+    for (agreed, expected) in [
+        (extensions("permessage-deflate"), ["client text", "client text"]),
+        (extensions("permessage-deflate; client_no_context_takeover"), ["client text", "client text, corrupt-deflate"]),
+        (None, ["client text, reserved-bit, invalid-utf8-in-text", "client text, reserved-bit, invalid-utf8-in-text"]),
+    ] {
+        let conversation = Conversation::opened(agreed);
+        assert!(conversation.is_websocket());
+        let records = follow(conversation, [(Client, &frames.concat()[..])]);
+        assert_eq!(all(&records)[..], expected, "{agreed:?}");
+    }
 }
 
 #[test]

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use sockeye::tap::{Begins, Ending, Ends, Event, Tap, Watch, What};
-use sockeye::{Limits, Role, WebSocket};
+use sockeye::{Compression, Limits, Request, Role, Server, WebSocket};
 use sockeye_dissect::Conversation;
 use sockeye_proto::frame::Opcode;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+use tokio::net::{TcpListener, TcpStream};
 
 mod support;
-use support::{client_frame, in_time};
+use support::{client_frame, echo, in_time, read_head};
 
 fn ends() -> Ends {
     Ends { begins: Begins::Frames(None), ..Ends::default() }
@@ -218,8 +219,8 @@ async fn how_a_connection_ends_is_told() {
         ("it is dropped", Ending::Closed(Some(Role::Server))),
     ] {
         let (tap, watch) = Tap::new(0);
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let mut far = tokio::net::TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut far = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (near, _) = listener.accept().await.unwrap();
         let mut near = tap.stream(near, Role::Server, ends());
         drop(tap);
@@ -243,5 +244,50 @@ async fn how_a_connection_ends_is_told() {
         }
         drop(near);
         assert_eq!(told(watch).await, [Told::Opened, Told::Ended(expected)], "{how}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_s_websocket_is_watched_from_its_first_frame_on_also_where_that_comes_with_the_head() {
+    let (tap, mut watch) = Tap::new(1 << 20);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = Server::builder().compression(Compression::no_takeover()).build();
+    tokio::spawn(server.answer(listener, move |mut request: Request| {
+        let ends = Ends { target: Some(request.uri().to_string()), ..Ends::default() };
+        core::future::ready(match sockeye::upgrade(&mut request) {
+            // By two who watch the same.
+            Ok(upgrade) => upgrade.watched(&tap, ends.clone()).watched(&tap, ends).on_upgrade(echo),
+            Err(refusal) => refusal.response(),
+        })
+    }));
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let head = "GET /chat?x HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n";
+    let frame = client_frame(true, Opcode::TEXT, b"Hello");
+    stream.write_all(&[head.as_bytes(), &frame].concat()).await.unwrap();
+    read_head(&mut stream).await;
+    let mut echo = [0; 7];
+    stream.read_exact(&mut echo).await.unwrap();
+    drop(stream);
+
+    let mut told = [Vec::new(), Vec::new()];
+    while told.iter().any(|told: &Vec<What>| !matches!(told.last(), Some(What::Ended(_)))) {
+        let Event { connection, what, .. } = in_time(watch.recv()).await.unwrap();
+        told[usize::from(connection == 2)].push(what);
+    }
+    for told in told {
+        let [
+            What::Opened(ends),
+            What::Bytes { from: Role::Client, bytes },
+            What::Bytes { from: Role::Server, bytes: sent },
+            ..,
+        ] = &told[..]
+        else {
+            panic!("{told:?}");
+        };
+        assert_eq!(ends.target.as_deref(), Some("/chat?x"));
+        assert!(matches!(ends.begins, Begins::Frames(Some(params)) if !params.takeover(Role::Client)));
+        assert_eq!((&bytes[..], &sent[..]), (&frame[..], &echo[..]));
     }
 }
