@@ -79,7 +79,7 @@ impl Live {
         Self {
             started,
             server,
-            all: token.map(|token| (token, Arc::new(Room::new(ALL, started.0)))),
+            all: token.map(|token| (token, Arc::new(Room::new(ALL, Arc::new(Semaphore::new(1)), started.0)))),
             pages: Rooms::new(FEEDS, PAGE, KEPT, started.0),
             feeds: Places::new(FEEDS),
             composers: Places::new(COMPOSERS),

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use sockeye::tap::Tap;
 use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
 
 use super::access::PageKey;
@@ -33,12 +34,12 @@ pub(super) struct Room {
 }
 
 impl Room {
-    /// Times count from `started`.
-    pub(super) fn new(bounds: Bounds, started: Instant) -> Self {
+    /// Times count from `started`. `turns` are those of [`follow`].
+    pub(super) fn new(bounds: Bounds, turns: Arc<Semaphore>, started: Instant) -> Self {
         let (tap, watch) = Tap::new(bounds.channel);
         let history = Arc::new(History::new(bounds.history, bounds.queue));
-        let follower = tokio::spawn(follow(watch, Arc::clone(&history), bounds.connections, started)).abort_handle();
-        Self { tap, history, follower }
+        let follower = follow(watch, Arc::clone(&history), turns, bounds.connections, started);
+        Self { tap, history, follower: tokio::spawn(follower).abort_handle() }
     }
 
     pub(super) const fn tap(&self) -> &Tap {
@@ -63,6 +64,8 @@ pub(super) struct Rooms {
     bounds: Bounds,
     kept: Duration,
     started: Instant,
+    /// One of them works at a time: strangers may make us take frames apart, but not on more than one processor.
+    turns: Arc<Semaphore>,
     rooms: Mutex<HashMap<PageKey, Held>>,
 }
 
@@ -75,7 +78,7 @@ struct Held {
 
 impl Rooms {
     pub(super) fn new(most: usize, bounds: Bounds, kept: Duration, started: Instant) -> Arc<Self> {
-        Arc::new(Self { most, bounds, kept, started, rooms: Mutex::default() })
+        Arc::new(Self { most, bounds, kept, started, turns: Arc::new(Semaphore::new(1)), rooms: Mutex::default() })
     }
 
     /// The tap of a room that is there.
@@ -93,7 +96,7 @@ impl Rooms {
             rooms.remove(&first);
         }
         let held = rooms.entry(key).or_insert_with(|| {
-            let room = Arc::new(Room::new(self.bounds, self.started));
+            let room = Arc::new(Room::new(self.bounds, Arc::clone(&self.turns), self.started));
             Held { room, guests: 0, left: Instant::now() }
         });
         held.guests += 1;
@@ -167,18 +170,19 @@ mod tests {
         PageKey::of(&format!("/?watch={number:032x}").parse::<Uri>().unwrap()).unwrap()
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_room_is_there_while_somebody_is_in_it_and_for_a_while_after() {
         let rooms = Rooms::new(2, BOUNDS, Duration::ZERO, Instant::now());
         assert!(rooms.tap(&key(1)).is_none());
         let (one, again) = (rooms.enter(key(1)).unwrap(), rooms.enter(key(1)).unwrap());
         assert!(Arc::ptr_eq(one.room(), again.room()) && rooms.tap(&key(1)).is_some() && rooms.tap(&key(2)).is_none());
         drop(one);
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        tokio::task::yield_now().await;
         assert!(rooms.tap(&key(1)).is_some());
         drop(again);
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        assert!(rooms.tap(&key(1)).is_none());
+        while rooms.tap(&key(1)).is_some() {
+            tokio::task::yield_now().await;
+        }
     }
 
     #[tokio::test]
