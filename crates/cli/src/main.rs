@@ -7,6 +7,7 @@ mod inspect;
 mod proxy;
 mod replay;
 mod live;
+mod page;
 mod view;
 mod answer;
 mod listening;

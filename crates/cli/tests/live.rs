@@ -22,16 +22,19 @@ struct Server {
 
 impl Server {
     fn start(arguments: &[&str]) -> Self {
+        Self::run(&[&["serve"], arguments].concat())
+    }
+
+    fn run(arguments: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sockeye"));
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("SOCKEYE_")) {
             command.env_remove(name);
         }
-        let command = command.args(["serve", "--listen", "127.0.0.1:0"]).args(arguments);
+        let command = command.args(arguments).args(["--listen", "127.0.0.1:0"]);
         let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let output = BufReader::new(process.stdout.take().unwrap());
         let mut server = Self { process, output, address: String::new() };
-        let line = server.line();
-        server.address = line.strip_prefix("listening on http://").expect("it says where it is").to_owned();
+        server.address = server.said("listening on ");
         server
     }
 
@@ -44,6 +47,13 @@ impl Server {
         let mut line = String::new();
         self.output.read_line(&mut line).unwrap();
         line.trim_end().to_owned()
+    }
+
+    /// The address in the next line of its output.
+    fn said(&mut self, what: &str) -> String {
+        let line = self.line();
+        let (_, rest) = line.strip_prefix(what).and_then(|url| url.split_once("://")).expect("it says where it is");
+        rest.split([',', '/']).next().unwrap().to_owned()
     }
 
     async fn open(&self, path: &str) -> WebSocket {
@@ -118,7 +128,7 @@ impl Feed {
 struct Composer(WebSocket);
 
 impl Composer {
-    async fn says(&mut self, order: Value) {
+    async fn says(&self, order: Value) {
         self.0.send(order.to_string()).await.unwrap();
     }
 
@@ -361,6 +371,42 @@ async fn a_composer_ends_its_side_or_drops_the_connection_or_asks_for_what_is_no
     assert_eq!(composer.hears().await, json!({ "closed": "dropped" }));
     let closed = feed.line(|line| line["connection"] == 3 && line["record"] == "closed").await;
     assert_eq!(closed["ending"], "reset by the client");
+}
+
+#[tokio::test]
+async fn what_a_proxy_relays_is_seen_on_a_page_of_its_own_by_whoever_has_the_token() {
+    let server = Server::start(&[]);
+    let to = format!("ws://{}", server.address);
+    let arguments = ["proxy", "--quiet", "--to", &to, "--ui", "127.0.0.1:0", "--ui-token", TOKEN];
+    let mut proxy = Server::run(&arguments);
+    let relayed = proxy.address.clone();
+    proxy.address = proxy.said("inspect at ");
+    assert_ne!(proxy.address, relayed);
+
+    let mut feed = proxy.feed(&format!("token={TOKEN}")).await;
+    let hello = feed.lines[0].clone();
+    assert_eq!((&hello["mode"], &hello["target"], &hello["all"]), (&json!("proxy"), &json!(to), &json!(true)));
+    assert_eq!(hello["composer"], false);
+    let mut ws = sockeye::connect(format!("ws://{relayed}/echo")).await.unwrap();
+    ws.send("你好").await.unwrap();
+    assert_eq!(ws.recv().await.unwrap(), Some("你好".into()));
+    ws.close(CloseCode::NORMAL, "").await.unwrap();
+    let opened = feed.record("opened").await;
+    assert_eq!((&opened["begins"], &opened["server"]), (&json!("handshake"), &json!(server.address)));
+    let sent = feed.line(|line| line["text"] == "你好" && line["from"] == "client").await;
+    assert_eq!((&sent["masked"], &sent["payload"]), (&json!(true), &json!("e4bda0e5a5bd")));
+    feed.record("closed").await;
+    assert_eq!(feed.records()[2..5], ["opened", "request", "response"]);
+
+    let other = format!("/inspect/feed?watch={W}");
+    for path in ["/inspect/feed", "/inspect/feed?token=no", &other] {
+        assert_eq!(proxy.refusal(path, None).await.0, 403, "{path}");
+    }
+    assert_eq!(proxy.refusal(&format!("/inspect/composer?token={TOKEN}"), None).await.0, 404);
+    // The page is there, and neither the server nor the proxy is by it.
+    let (status, page) = proxy.refusal("/", None).await;
+    assert!(status == 200 && page.starts_with("<!doctype html>"));
+    assert_eq!(proxy.refusal("/echo", None).await.0, 404);
 }
 
 #[tokio::test]

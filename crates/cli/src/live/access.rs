@@ -1,6 +1,7 @@
 //! Who may see what: a token for all connections, a key for those that a page has opened itself.
 
 use core::fmt;
+use core::net::SocketAddr;
 use std::io;
 
 use http::Uri;
@@ -28,9 +29,9 @@ impl Token {
         }
     }
 
-    /// As it stands in a URL.
-    pub(crate) fn as_str(&self) -> &str {
-        &self.0
+    /// Where the page is, with the token behind #, where no request carries it.
+    pub(crate) fn url(&self, scheme: &str, address: SocketAddr) -> String {
+        format!("{scheme}://{address}/#token={}", self.0)
     }
 
     /// In a time that tells nothing but the length.
@@ -100,8 +101,8 @@ mod tests {
     #[test]
     fn a_token_is_32_hex_digits_or_chosen_and_long_and_no_debug_output_shows_it() {
         let token = Token::draw().unwrap();
-        assert!(token.as_str().len() == 32 && token.as_str().bytes().all(|byte| byte.is_ascii_hexdigit()));
-        assert_ne!(token.as_str(), Token::draw().unwrap().as_str());
+        assert!(token.0.len() == 32 && token.0.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        assert_ne!(token.0, Token::draw().unwrap().0);
         assert_eq!(format!("{token:?}"), "Token(…)");
         assert!(Token::parse("a-token.of_my~own").is_ok());
         for bad in ["", "fifteen-letters", "sixteen letters!", "with&ampersand=and", "十六个字符十六个字符十六个字符"]

@@ -37,15 +37,19 @@ use crate::view::json_line;
 /// All who watch, and what they may.
 pub(crate) struct Live {
     started: (Instant, SystemTime),
-    /// Where connections come to, as far as that is known.
-    server: Option<String>,
+    place: Place,
     /// The room with all connections, where there is one.
     all: Option<(Token, Arc<Room>)>,
-    pages: Arc<Rooms>,
     feeds: Places,
     composers: Places,
-    /// Where composers play a client.
-    inside: inside::Door,
+}
+
+/// What is watched.
+enum Place {
+    /// A server, whose pages see what they open themselves, and play clients inside.
+    Server { address: String, pages: Arc<Rooms>, inside: inside::Door },
+    /// A proxy, by where it leads.
+    Proxy { target: String },
 }
 
 /// How many may be there at a time. Those who know the token are not kept out by those who need none.
@@ -59,8 +63,6 @@ const FEEDS: usize = 16;
 /// Composers at a time, with the token and without.
 const COMPOSERS: usize = 8;
 
-/// What the room with all connections takes: some tens of thousands of small frames, for a reload.
-const ALL: Bounds = Bounds { connections: 1_000, history: 32 << 20, queue: 4 << 20, channel: 16 << 20 };
 /// What the room of a page takes, of which strangers may have as many as there are feeds: with all of them, 128 MiB.
 const PAGE: Bounds = Bounds { connections: 32, history: 2 << 20, queue: 2 << 20, channel: 2 << 20 };
 /// So long a page's room is kept without the page: it may be loading again.
@@ -70,31 +72,45 @@ const KEPT: Duration = Duration::from_secs(60);
 const FEED_MESSAGE: usize = 1 << 10;
 const COMPOSER_MESSAGE: usize = composer::MOST_HEX + (1 << 10);
 
+const TOKEN_NEEDED: &str = "a token is needed; it is in the URL that was printed at the start\n";
 const FULL: &str = "as many are watching as may at a time; close another page\n";
 
 impl Live {
-    /// Begins, within a runtime. With a token there is a room with all connections.
-    pub(crate) fn new(token: Option<Token>, server: Option<String>, inside: inside::Door) -> Self {
+    /// Of a server at this address, within a runtime. With a token there is a room with all connections.
+    pub(crate) fn of_server(token: Option<Token>, address: String, inside: inside::Door) -> Self {
         let started = (Instant::now(), SystemTime::now());
         Self {
             started,
-            server,
-            all: token.map(|token| (token, Arc::new(Room::new(ALL, Arc::new(Semaphore::new(1)), started.0)))),
-            pages: Rooms::new(FEEDS, PAGE, KEPT, started.0),
+            place: Place::Server { address, pages: Rooms::new(FEEDS, PAGE, KEPT, started.0), inside },
+            all: token.map(|token| (token, Arc::new(Room::of_all(started.0)))),
             feeds: Places::new(FEEDS),
             composers: Places::new(COMPOSERS),
-            inside,
         }
     }
 
-    /// Has a WebSocket watched by those who may see it. Where there are none, nothing is done to it.
+    /// Of a proxy that leads to this URL, within a runtime; and where its connections are copied to.
+    pub(crate) fn of_proxy(token: Token, target: String, started: (Instant, SystemTime)) -> (Self, Tap) {
+        let room = Room::of_all(started.0);
+        let tap = room.tap().clone();
+        let live = Self {
+            started,
+            place: Place::Proxy { target },
+            all: Some((token, Arc::new(room))),
+            feeds: Places::new(FEEDS),
+            composers: Places::new(COMPOSERS),
+        };
+        (live, tap)
+    }
+
+    /// Has a WebSocket of the server watched by those who may see it. Where there are none, nothing is done to it.
     pub(crate) fn watch<B>(&self, upgrade: Upgrade, request: &http::Request<B>) -> Upgrade {
-        let page = PageKey::of(request.uri()).and_then(|key| self.pages.tap(&key));
+        let Place::Server { address, pages, .. } = &self.place else { return upgrade };
+        let page = PageKey::of(request.uri()).and_then(|key| pages.tap(&key));
         let all = self.all.as_ref().map(|(_, room)| room.tap().clone());
         all.into_iter().chain(page).fold(upgrade, |upgrade, tap| {
             let client = request.extensions().get().and_then(Peer::address).map(|address| address.to_string());
             let target = request.uri().path_and_query().map(ToString::to_string);
-            upgrade.watched(&tap, Ends { client, server: self.server.clone(), target, ..Ends::default() })
+            upgrade.watched(&tap, Ends { client, server: Some(address.clone()), target, ..Ends::default() })
         })
     }
 
@@ -113,6 +129,10 @@ impl Live {
 
     /// Answers `/inspect/composer`.
     pub(crate) fn composer(&self, mut request: Request) -> Response {
+        let Place::Server { inside, .. } = &self.place else {
+            return plain(StatusCode::NOT_FOUND, "a proxy has no client by hand\n");
+        };
+        let door = inside.clone();
         let host = request.headers().get(http::header::HOST).and_then(|host| host.to_str().ok()).map(str::to_owned);
         let host = host.or_else(|| request.uri().authority().map(ToString::to_string)).unwrap_or_default();
         let entered = self.enter(&mut request, &self.composers, COMPOSER_MESSAGE);
@@ -123,7 +143,6 @@ impl Live {
         // Its own room counts for its number; whoever sees all connections sees this one, too.
         let all = self.all.as_ref().filter(|_| !sees_all).map(|(_, room)| room.tap().clone());
         let taps: Vec<Tap> = [guest.room().tap().clone()].into_iter().chain(all).collect();
-        let door = self.inside.clone();
         upgrade.on_upgrade(move |ws| async move {
             let _held = (guest, permit);
             composer::run(ws, door, taps, host).await
@@ -140,22 +159,27 @@ impl Live {
         let full = || Box::new(plain(StatusCode::SERVICE_UNAVAILABLE, FULL));
         let sees_all = matches!(who, Who::All);
         let permit = places.take(sees_all).ok_or_else(full)?;
-        let guest = match who {
-            Who::Page(key) => self.pages.enter(key),
-            Who::All => self.all.as_ref().map(|(_, room)| Guest::of_all(Arc::clone(room))),
+        let guest = match (who, &self.place) {
+            (Who::Page(key), Place::Server { pages, .. }) => pages.enter(key),
+            (Who::Page(_), Place::Proxy { .. }) => return Err(Box::new(plain(StatusCode::FORBIDDEN, TOKEN_NEEDED))),
+            (Who::All, _) => self.all.as_ref().map(|(_, room)| Guest::of_all(Arc::clone(room))),
         };
         Ok(Entered { upgrade, guest: guest.ok_or_else(full)?, sees_all, permit })
     }
 
     /// What a feed begins with.
     fn hello(&self, all: bool) -> String {
+        let (mode, target) = match &self.place {
+            Place::Server { .. } => ("serve", None),
+            Place::Proxy { target } => ("proxy", Some(target)),
+        };
         json_line(&[
             ("record", json!("hello")),
             ("version", json!(1)),
-            ("mode", json!("serve")),
-            ("target", json!(null)),
+            ("mode", json!(mode)),
+            ("target", json!(target)),
             ("all", json!(all)),
-            ("composer", json!(true)),
+            ("composer", json!(target.is_none())),
             ("started", json!(rfc3339(self.started.1))),
         ])
     }

@@ -42,6 +42,12 @@ impl Room {
         Self { tap, history, follower: tokio::spawn(follower).abort_handle() }
     }
 
+    /// One with all connections: for a reload it keeps some ten thousand small frames.
+    pub(super) fn of_all(started: Instant) -> Self {
+        let bounds = Bounds { connections: 1_000, history: 32 << 20, queue: 4 << 20, channel: 16 << 20 };
+        Self::new(bounds, Arc::new(Semaphore::new(1)), started)
+    }
+
     pub(super) const fn tap(&self) -> &Tap {
         &self.tap
     }

@@ -6,6 +6,7 @@ mod relay;
 mod way;
 mod lines;
 mod view;
+mod ui;
 mod record;
 
 use core::time::Duration;
@@ -42,6 +43,7 @@ Examples:
   sockeye proxy --to ws://127.0.0.1:9001
   sockeye proxy --to wss://echo.example.com/chat --listen 127.0.0.1:9000 --bits --filter 'not ping'
   sockeye proxy --to ws://127.0.0.1:9001 --record chat.jsonl
+  sockeye proxy --to ws://127.0.0.1:9001 --ui 127.0.0.1:8082
   sockeye proxy --to wss://127.0.0.1:8443 --ca cert.pem --tls-generate=proxy.pem")]
 pub(crate) struct Args {
     /// Address and port to listen on; port 0 takes a free one
@@ -60,6 +62,9 @@ pub(crate) struct Args {
 
     #[command(flatten)]
     shown: Shown,
+
+    #[command(flatten)]
+    ui: ui::Args,
 
     /// Records every byte, with its time, to this new file, which only its owner may read; sockeye inspect and replay read it
     #[arg(long, env = "SOCKEYE_RECORD", value_name = "FILE")]
@@ -197,6 +202,8 @@ async fn relay(args: Args, upstream: Upstream, threads: &mut Threads) -> Result<
         (watchers.recorder, threads.recording) = (Some(recorder), Some(recording));
     }
     view::listening(&args.shown, certificate.as_ref().map_or("ws", |_| "wss"), at, &args.to);
+    let on_page = ui::start(&args.ui, &args.to, started, args.shown.format()).await;
+    watchers.views.extend(on_page.map_err(|error| error.to_string())?);
     if !args.shown.quiet {
         let (tap, thread) = view::start(args.shown, started).map_err(|error| error.to_string())?;
         watchers.views.push(tap);

@@ -2,7 +2,6 @@
 
 mod echo;
 mod metrics;
-mod page;
 mod routes;
 
 use core::time::Duration;
@@ -10,6 +9,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::builder::FalseyValueParser;
 use sockeye::{Compression, Limits, OriginPolicy, Server, ServerBuilder};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
@@ -24,8 +24,7 @@ use routes::Routes;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Serves / (the page), /echo (a WebSocket that sends everything back), /healthz and /metrics (Prometheus' format),
-over HTTP/1.1 and HTTP/2; and /inspect/feed and /inspect/composer, by which the page shows every bit of its own
-connections, and with --inspect of all, to whoever opens the URL that is printed then.
+over HTTP/1.1 and HTTP/2. The page shows its own connections bit by bit, by /inspect/feed and /inspect/composer.
 SIGINT or SIGTERM closes every connection with 1001 and exits with 0; a second one exits at once.
 SIGHUP reads the certificate and its key again.
 
@@ -71,7 +70,7 @@ pub(crate) struct Args {
     drain: u32,
 
     /// Let the page show what goes over all WebSockets, bit by bit, to whoever has the token in the URL that is printed
-    #[arg(long, env = "SOCKEYE_INSPECT")]
+    #[arg(long, env = "SOCKEYE_INSPECT", value_parser = FalseyValueParser::new())]
     inspect: bool,
 
     /// The token of --inspect, in place of one drawn at random: 16 or more letters, digits, - . _ ~
@@ -139,12 +138,11 @@ async fn serve(args: Args) -> io::Result<()> {
         if !address.ip().is_loopback() && certificate.is_none() {
             warn!("without TLS whoever sees the network sees the token of --inspect, and what it guards");
         }
-        // Behind #, where no request carries it.
-        let _ = writeln!(io::stdout(), "inspect at {scheme}://{address}/#token={}", token.as_str());
+        let _ = writeln!(io::stdout(), "inspect at {}", token.url(scheme, address));
     }
     let (door, inside) = inside();
     tokio::spawn(composed(&args, &server).answer(inside, |request| core::future::ready(routes::inside(request))));
-    let routes = Routes::new(numbers, Live::new(token, Some(address.to_string()), door));
+    let routes = Routes::new(numbers, Live::of_server(token, address.to_string(), door));
 
     tokio::select! {
         served = server.answer(listener, move |request| core::future::ready(routes.answer(request))) => return served,

@@ -1,13 +1,13 @@
 //! What answers which path.
 
-use http::{HeaderValue, Method, StatusCode, header};
+use http::StatusCode;
 use sockeye::{Request, Response};
 
 use super::echo::echo;
 use super::metrics::Numbers;
-use super::page;
 use crate::answer::plain;
 use crate::live::Live;
+use crate::page;
 
 /// All that is answered.
 pub(super) struct Routes {
@@ -31,15 +31,8 @@ impl Routes {
             "/inspect/composer" => self.live.composer(request),
             "/healthz" => plain(StatusCode::OK, "ok\n"),
             "/metrics" => plain(StatusCode::OK, self.numbers.as_ref().map(Numbers::text).unwrap_or_default()),
-            path => match page::find(path) {
-                Some(_) if !matches!(*request.method(), Method::GET | Method::HEAD) => {
-                    let mut answer = plain(StatusCode::METHOD_NOT_ALLOWED, "this is read with GET\n");
-                    answer.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
-                    answer
-                }
-                Some(file) => file.response(),
-                None => plain(StatusCode::NOT_FOUND, "there is nothing here; the page is at /\n"),
-            },
+            _ => page::answer(&request)
+                .unwrap_or_else(|| plain(StatusCode::NOT_FOUND, "there is nothing here; the page is at /\n")),
         }
     }
 }

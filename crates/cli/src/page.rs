@@ -1,22 +1,30 @@
 //! The page's files, built into the program.
 
-use http::{HeaderValue, header};
-use sockeye::{Body, Response};
+use http::{HeaderValue, Method, StatusCode, header};
+use sockeye::{Body, Request, Response};
+
+use crate::answer::plain;
 
 /// A file of the page.
-pub(super) struct File {
+struct File {
     path: &'static str,
     content_type: &'static str,
     bytes: &'static [u8],
 }
 
-/// The file at a path; `/` is the page itself.
-pub(super) fn find(path: &str) -> Option<&'static File> {
-    FILES.iter().find(|file| file.path == path)
+/// Answers with the file at the request's path, of which `/` is the page itself; `None` where there is none.
+pub(crate) fn answer(request: &Request) -> Option<Response> {
+    let file = FILES.iter().find(|file| file.path == request.uri().path())?;
+    if matches!(*request.method(), Method::GET | Method::HEAD) {
+        return Some(file.response());
+    }
+    let mut answer = plain(StatusCode::METHOD_NOT_ALLOWED, "this is read with GET\n");
+    answer.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+    Some(answer)
 }
 
 impl File {
-    pub(super) fn response(&self) -> Response {
+    fn response(&self) -> Response {
         let mut response = Response::new(Body::from(self.bytes));
         let headers = response.headers_mut();
         for (name, value) in [
@@ -44,7 +52,7 @@ const SVG: &str = "image/svg+xml";
 
 macro_rules! files {
     ($($path:literal: $name:literal, $content_type:ident;)+) => {
-        &[$(File { path: $path, content_type: $content_type, bytes: include_bytes!(concat!("../../page/", $name)) }),+]
+        &[$(File { path: $path, content_type: $content_type, bytes: include_bytes!(concat!("../page/", $name)) }),+]
     };
 }
 
