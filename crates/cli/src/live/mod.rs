@@ -37,7 +37,7 @@ use crate::view::json_line;
 /// All who watch, and what they may.
 pub(crate) struct Live {
     started: (Instant, SystemTime),
-    place: Place,
+    watched: Watched,
     /// The room with all connections, where there is one.
     all: Option<(Token, Arc<Room>)>,
     feeds: Places,
@@ -45,7 +45,7 @@ pub(crate) struct Live {
 }
 
 /// What is watched.
-enum Place {
+enum Watched {
     /// A server, whose pages see what they open themselves, and play clients inside.
     Server { address: String, pages: Arc<Rooms>, inside: inside::Door },
     /// A proxy, by where it leads.
@@ -81,7 +81,7 @@ impl Live {
         let started = (Instant::now(), SystemTime::now());
         Self {
             started,
-            place: Place::Server { address, pages: Rooms::new(FEEDS, PAGE, KEPT, started.0), inside },
+            watched: Watched::Server { address, pages: Rooms::new(FEEDS, PAGE, KEPT, started.0), inside },
             all: token.map(|token| (token, Arc::new(Room::of_all(started.0)))),
             feeds: Places::new(FEEDS),
             composers: Places::new(COMPOSERS),
@@ -94,7 +94,7 @@ impl Live {
         let tap = room.tap().clone();
         let live = Self {
             started,
-            place: Place::Proxy { target },
+            watched: Watched::Proxy { target },
             all: Some((token, Arc::new(room))),
             feeds: Places::new(FEEDS),
             composers: Places::new(COMPOSERS),
@@ -104,7 +104,7 @@ impl Live {
 
     /// Has a WebSocket of the server watched by those who may see it. Where there are none, nothing is done to it.
     pub(crate) fn watch<B>(&self, upgrade: Upgrade, request: &http::Request<B>) -> Upgrade {
-        let Place::Server { address, pages, .. } = &self.place else { return upgrade };
+        let Watched::Server { address, pages, .. } = &self.watched else { return upgrade };
         let page = PageKey::of(request.uri()).and_then(|key| pages.tap(&key));
         let all = self.all.as_ref().map(|(_, room)| room.tap().clone());
         all.into_iter().chain(page).fold(upgrade, |upgrade, tap| {
@@ -129,7 +129,7 @@ impl Live {
 
     /// Answers `/inspect/composer`.
     pub(crate) fn composer(&self, mut request: Request) -> Response {
-        let Place::Server { inside, .. } = &self.place else {
+        let Watched::Server { inside, .. } = &self.watched else {
             return plain(StatusCode::NOT_FOUND, "a proxy has no client by hand\n");
         };
         let door = inside.clone();
@@ -159,9 +159,9 @@ impl Live {
         let full = || Box::new(plain(StatusCode::SERVICE_UNAVAILABLE, FULL));
         let sees_all = matches!(who, Who::All);
         let permit = places.take(sees_all).ok_or_else(full)?;
-        let guest = match (who, &self.place) {
-            (Who::Page(key), Place::Server { pages, .. }) => pages.enter(key),
-            (Who::Page(_), Place::Proxy { .. }) => return Err(Box::new(plain(StatusCode::FORBIDDEN, TOKEN_NEEDED))),
+        let guest = match (who, &self.watched) {
+            (Who::Page(key), Watched::Server { pages, .. }) => pages.enter(key),
+            (Who::Page(_), Watched::Proxy { .. }) => return Err(Box::new(plain(StatusCode::FORBIDDEN, TOKEN_NEEDED))),
             (Who::All, _) => self.all.as_ref().map(|(_, room)| Guest::of_all(Arc::clone(room))),
         };
         Ok(Entered { upgrade, guest: guest.ok_or_else(full)?, sees_all, permit })
@@ -169,9 +169,9 @@ impl Live {
 
     /// What a feed begins with.
     fn hello(&self, all: bool) -> String {
-        let (mode, target) = match &self.place {
-            Place::Server { .. } => ("serve", None),
-            Place::Proxy { target } => ("proxy", Some(target)),
+        let (mode, target) = match &self.watched {
+            Watched::Server { .. } => ("serve", None),
+            Watched::Proxy { target } => ("proxy", Some(target)),
         };
         json_line(&[
             ("record", json!("hello")),
