@@ -11,16 +11,24 @@ that Wireshark's editcap makes of it. For each frame the two have to agree on wh
 sent it, FIN, RSV, opcode, MASK, length, key, payload as on the wire and unmasked;
 and there have to be a thousand of them. The captures stay in FOLDER.
 
-Needs the peers that `cargo xtask test interop` installs, in SOCKEYE_PEERS, tshark
-and editcap. Exit status: 0 when all agree.
+Then the same with Chromium as the client, whose page and WebSocket go through
+`sockeye proxy`: what that has recorded is written as a capture for tshark, and
+read by SOCKEYE as it is.
+
+Needs the peers that `cargo xtask test interop` installs, in SOCKEYE_PEERS, tshark,
+editcap and Chromium. Exit status: 0 when all agree.
 """
 
 import asyncio
+import base64
+import contextlib
 import json
 import os
+import signal
 import struct
 import subprocess
 import sys
+import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PORTS = {"client": 50000, "server": 8080}  # 8080: tshark takes it for HTTP
@@ -68,6 +76,63 @@ async def session(deflate, seed):
             if await asyncio.wait_for(client.wait(), 120) != 0:
                 sys.exit("judge.py: the client has failed")
     return pieces
+
+
+async def browser_session(sockeye, deflate, recording):
+    """A session of Chromium through the proxy, which records it."""
+    from websockets.asyncio.server import serve
+    from websockets.datastructures import Headers
+    from websockets.http11 import Response
+
+    over = asyncio.Event()
+
+    async def echo_once(ws):
+        await echo(ws)
+        over.set()
+
+    def page(_, request):
+        if request.headers.get("Upgrade"):
+            return None
+        if request.path != "/":
+            return Response(404, "Not Found", Headers({"Content-Length": "0"}))
+        with open(os.path.join(HERE, "page.html"), "rb") as f:
+            body = f.read()
+        return Response(200, "OK", Headers({"Content-Type": "text/html", "Content-Length": str(len(body))}), body)
+
+    with contextlib.suppress(FileNotFoundError):
+        os.remove(recording)
+    compression = "deflate" if deflate else None
+    async with serve(echo_once, "127.0.0.1", 0, compression=compression, max_size=None, process_request=page) as server:
+        to = "ws://127.0.0.1:%d" % server.sockets[0].getsockname()[1]
+        proxy = await asyncio.create_subprocess_exec(
+            sockeye, "proxy", "--quiet", "--listen", "127.0.0.1:0", "--to", to, "--record", recording,
+            stdout=subprocess.PIPE)
+        line = (await proxy.stdout.readline()).decode()
+        url = "http" + line.split(",")[0].removeprefix("listening on ws")
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+            chromium = await asyncio.create_subprocess_exec(
+                os.environ.get("CHROMIUM", "/usr/bin/chromium"), "--headless=new", "--no-sandbox", "--disable-gpu",
+                "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync",
+                "--disable-dev-shm-usage", "--no-proxy-server", "--user-data-dir=" + profile, url,
+                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+            try:
+                await asyncio.wait_for(over.wait(), 120)
+            finally:
+                os.killpg(chromium.pid, signal.SIGKILL)
+                await chromium.wait()
+        proxy.send_signal(signal.SIGINT)
+        if await asyncio.wait_for(proxy.wait(), 20) != 0:
+            sys.exit("judge.py: the proxy has failed")
+
+
+def recorded(recording):
+    """The number of the WebSocket in a recording, and what each end sent on it, piece by piece."""
+    with open(recording, encoding="ascii") as f:
+        events = [json.loads(line) for line in f]
+    pieces = [(event["connection"], event["from"], base64.b64decode(event["bytes"]))
+              for event in events if event["event"] == "bytes"]
+    number = next(number for number, _, data in pieces if data.startswith(b"GET /mix "))
+    return number, [(sender, data) for connection, sender, data in pieces if connection == number]
 
 
 def checksum(data):
@@ -169,9 +234,10 @@ def of_layer(sender, layer):
     }
 
 
-def of_sockeye(sockeye, path):
+def of_sockeye(sockeye, path, *options):
     """The frames as `sockeye inspect` has them."""
-    out = subprocess.run([sockeye, "inspect", "--format", "json", path], capture_output=True, check=True).stdout
+    command = [sockeye, "inspect", "--format", "json", *options, path]
+    out = subprocess.run(command, capture_output=True, check=True).stdout
     frames = []
     for line in out.splitlines():
         record = json.loads(line)
@@ -229,6 +295,20 @@ def main():
             compressed = compare(os.path.basename(path), of_sockeye(sockeye, path), of_tshark(path))
             if (compressed > 0) != deflate:
                 sys.exit("judge.py: %d compressed messages" % compressed)
+    for deflate in (False, True):
+        name = os.path.join(folder, "chromium-deflate" if deflate else "chromium-plain")
+        recording = name + ".jsonl"
+        asyncio.run(browser_session(sockeye, deflate, recording))
+        number, pieces = recorded(recording)
+        capture = Capture()
+        for sender, data in pieces:
+            capture.send(sender, data)
+        with open(name + ".pcap", "wb") as f:
+            f.write(capture.bytes())
+        ours = of_sockeye(sockeye, recording, "--filter", "connection=%d" % number)
+        compressed = compare(os.path.basename(recording), ours, of_tshark(name + ".pcap"))
+        if (compressed > 0) != deflate:
+            sys.exit("judge.py: %d compressed messages" % compressed)
 
 
 if __name__ == "__main__":

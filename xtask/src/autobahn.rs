@@ -29,13 +29,14 @@ const AGENT: &str = "sockeye";
 pub(crate) fn stage() -> Stage {
     Stage {
         name: "autobahn",
-        about: "the Autobahn testsuite: our server in full, our client in a selection",
+        about: "the Autobahn testsuite: our server in full, our client and our proxy in a selection",
         run: Box::new(|| {
             let suite = Suite::install()?;
             // Both roles in any case: which of them fails says where to look.
             let server = suite.server_role();
             let client = suite.client_role("quick");
-            server.and(client)
+            let proxy = suite.through_the_proxy("quick");
+            server.and(client).and(proxy)
         }),
     }
 }
@@ -118,6 +119,38 @@ impl Suite {
         say(&format!("as client: {}", page(&report)));
         // What the report says tells more than that the client gave up.
         self.compare(cases, &[report]).and(ran)
+    }
+
+    /// Our server with our proxy in between: the same verdicts. And the recording of it says the same once more.
+    fn through_the_proxy(&self, cases: &str) -> Outcome {
+        let report = report("proxy");
+        empty(&report)?;
+        let recording = report.join("recording.jsonl");
+        let (_server, served) = sockeye_serve("autobahn-behind", &["--compression"])?;
+        let to = format!("{}/echo", served.replacen("http", "ws", 1));
+        let mut proxy = Step::new("autobahn-proxy", release_binary("sockeye"))
+            .args(["proxy", "--quiet", "--listen", "127.0.0.1:0", "--to", &to, "--record"])
+            .arg(&recording)
+            .serve()?;
+        let line = proxy.wait_for_line("listening on ")?;
+        let url = line.split(',').next().unwrap_or_default();
+        let ran = Step::new("autobahn-proxied", self.scripts.join("run.sh"))
+            .args(["server", url, AGENT, cases])
+            .arg(&report)
+            .limit(LIMIT)
+            .run();
+        say(&format!("through the proxy: {}", page(&report)));
+        proxy.interrupt()?;
+        self.compare(cases, &[report]).and(ran)?;
+        Step::new("autobahn-replay", release_binary("sockeye"))
+            .arg("replay")
+            .arg(&recording)
+            .args(["--to", &to, "--as-fast-as-possible"])
+            .limit(LIMIT)
+            .keep(|_| true)
+            .run()?;
+        // Half a gigabyte that nobody needs when all is well.
+        Ok(fs::remove_file(recording)?)
     }
 
     fn compare(&self, preset: &str, reports: &[PathBuf]) -> Outcome {

@@ -1,20 +1,24 @@
-//! `sockeye inspect` beside tshark, on captures of real peers: `conformance/captures/`.
+//! `sockeye inspect` beside tshark, on captures of real peers and recordings of the proxy: `conformance/captures/`.
 
 use core::time::Duration;
 use std::fs;
 
 use crate::interop::install_peers;
 use crate::process::{Step, logs, target};
-use crate::setup::{TSHARK, folder, need};
+use crate::setup::{CHROMIUM, TSHARK, folder, need};
 use crate::stage::{Outcome, Stage};
 
 pub(crate) fn stage() -> Stage {
-    Stage { name: "captures", about: "what inspect makes of captures, and tshark of the same", run: Box::new(run) }
+    Stage {
+        name: "captures",
+        about: "what inspect makes of captures and recordings, and tshark of the same",
+        run: Box::new(run),
+    }
 }
 
 fn run() -> Outcome {
     let captures = folder("conformance/captures")?;
-    need(&[TSHARK])?;
+    need(&[CHROMIUM, TSHARK])?;
     let peers = install_peers()?;
     Step::cargo("captures-build").args(["build", "--package", "sockeye-cli"]).run()?;
     let kept = logs().join("captures");

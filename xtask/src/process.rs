@@ -168,6 +168,23 @@ impl Server {
         })
     }
 
+    /// Has the program end of its own accord, as Ctrl-C would, and waits for that.
+    pub(crate) fn interrupt(mut self) -> Outcome {
+        let id = self.running.0.id();
+        // The shell's own `kill`, as in `Running::drop`.
+        if !succeeds(Command::new("sh").args(["-c", &format!("kill -INT {id}")])) {
+            return Err(Stop::Failed(format!("{} cannot be interrupted", self.shown)));
+        }
+        match self.running.wait(MINUTE)? {
+            Some(status) if status.success() => Ok(()),
+            ended => {
+                show_tail(&self.log, &read_log(&self.log));
+                let how = ended.map_or_else(|| "does not end".to_owned(), |status| format!("ended: {status}"));
+                Err(Stop::Failed(format!("{} {how}", self.shown)))
+            }
+        }
+    }
+
     fn wait_until<T>(&mut self, problem: &str, test: impl Fn(&str) -> Option<T>) -> Result<T, Stop> {
         let start = Instant::now();
         let why = loop {
