@@ -26,6 +26,9 @@ pub enum Task {
     Client,
     /// As `Echo`; the server has so many threads and may use both processors, where the load generator sleeps when it can.
     Threads { workers: usize },
+    /// As `Echo`, through a proxy, which is the process measured. The server behind it shares the load generator's processor,
+    /// where both sleep when they can. For comparison also without one: then the server is measured, as in `Echo`.
+    Proxy,
     /// As `Echo`, compressed both ways.
     Deflate { takeover: bool },
     /// One connection's message goes to all, its sender included.
@@ -98,6 +101,8 @@ pub const COLUMNS: &[Column] = &[
     task(Task::Client, echo("client-f", "4 × 1 MiB, client", 4, MIB, 1)),
     task(Task::Threads { workers: 1 }, echo("b-1-thread", "100 × 32 B, one thread", 100, 32, 1)),
     task(Task::Threads { workers: 2 }, echo("b-2-threads", "100 × 32 B, two threads", 100, 32, 1)),
+    task(Task::Proxy, echo("b-proxy", "100 × 32 B, proxy", 100, 32, 1)),
+    task(Task::Proxy, echo("e-proxy", "10 × 64 KiB, proxy", 10, 64 * KIB, 1)),
     deflate("deflate", "100 × 1 KiB, no takeover", false),
     deflate("deflate-takeover", "100 × 1 KiB, takeover", true),
     task(Task::Broadcast, echo("broadcast-1000", "128 B to 1,000", 1_000, 128, 1)),
@@ -118,7 +123,7 @@ impl Column {
     /// The mode in which a server has to run for it: a word of its command line.
     pub fn mode(&self) -> &'static str {
         match self.task {
-            Task::Echo | Task::Threads { .. } | Task::Connections | Task::Memory => "echo",
+            Task::Echo | Task::Threads { .. } | Task::Proxy | Task::Connections | Task::Memory => "echo",
             Task::Stream => "stream",
             Task::Client => "client",
             Task::Deflate { takeover: false } | Task::DeflateMemory { takeover: false } => "deflate",
@@ -136,6 +141,11 @@ impl Column {
     /// Whether server and load generator have a processor each, and so never wait for one.
     pub fn is_pinned(&self) -> bool {
         !matches!(self.task, Task::Threads { .. })
+    }
+
+    /// Whether the load generator sleeps when nothing has come, so that others have its processor.
+    pub fn lets_load_sleep(&self) -> bool {
+        matches!(self.task, Task::Threads { .. } | Task::Proxy)
     }
 
     /// Whether memory is what it measures, which hardly differs from run to run.

@@ -15,7 +15,7 @@ use crate::{Options, PATIENCE};
 /// Measures an echo over connections that are open.
 pub fn run<T: Transport>(column: &Column, options: &Options, transports: Vec<T>) -> Result<Measure, Box<dyn Error>> {
     let traffic = Traffic::new(column, options.raw);
-    let poller = if column.is_pinned() { Poller::new()? } else { Poller::sleeping()? };
+    let poller = if column.lets_load_sleep() { Poller::sleeping()? } else { Poller::new()? };
     let mut echo = Echo::new(traffic, column.window, poller, transports)?;
     echo.run_for(options.duration / 5)?;
     let meter = Meter::start(options.server)?;

@@ -82,7 +82,7 @@ fn act<T: transport::Transport>(
 ) -> Result<Measure, Box<dyn Error>> {
     let mut opened = || (0..column.connections).map(|_| open()).collect::<Result<Vec<T>, _>>();
     match column.task {
-        Task::Echo | Task::Stream | Task::Threads { .. } => echo::run(column, options, opened()?),
+        Task::Echo | Task::Stream | Task::Threads { .. } | Task::Proxy => echo::run(column, options, opened()?),
         Task::Client => {
             let listener = upgrade::listener()?;
             let accepted = (0..column.connections).map(|_| upgrade::accept(&listener));

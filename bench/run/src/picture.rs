@@ -87,7 +87,7 @@ fn panel(summary: &Summary, column: &Column) -> Option<Panel> {
         let (base, width) = (top + ROW - 5.0, BAR * value / longest);
         let class = match server.kind {
             Kind::Raw => "raw",
-            Kind::Ours => "ours",
+            Kind::Ours | Kind::Proxy => "ours",
             Kind::Peer => "peer",
         };
         let name = server.name.replace("ours", "Sockeye");

@@ -105,6 +105,8 @@ fn once(args: &Args, column: &Column, server: &Server) -> Result<Measure, Box<dy
         let port = listener.local_addr()?.port();
         load.stdin(OwnedFd::from(listener));
         server.start(column, server_cores, Some(port))?
+    } else if server.kind == Kind::Proxy {
+        server.start_in_front(column, server_cores, load_cores)?
     } else {
         server.start(column, server_cores, None)?
     };

@@ -1,10 +1,10 @@
 //! The servers: what each can do, and how it is started and ended.
 
-use std::env;
 use std::error::Error;
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::{env, fs};
 
 use columns::{Column, Payload, Task};
 
@@ -29,6 +29,8 @@ pub enum Kind {
     /// It knows no protocol: bytes come back as they were sent.
     Raw,
     Ours,
+    /// Our program, in front of our server.
+    Proxy,
     Peer,
 }
 
@@ -43,6 +45,10 @@ const fn raw(name: &'static str, program: &'static str, package: &'static str) -
 
 const fn ours(name: &'static str) -> Server {
     Server { kind: Kind::Ours, package: "sockeye", deflate: true, client: true, ..peer(name, "server-ours") }
+}
+
+const fn proxy(name: &'static str, word: Option<&'static str>) -> Server {
+    Server { kind: Kind::Proxy, package: "sockeye", word, threads: false, ..peer(name, "sockeye") }
 }
 
 /// The same program with a word that it knows.
@@ -70,6 +76,8 @@ pub const SERVERS: &[Server] = &[
     raw("raw-tokio", "server-raw-tokio", "tokio"),
     ours("ours"),
     with("borrowed", "ours-borrowed", ours("ours")),
+    proxy("proxy", None),
+    proxy("proxy-record", Some("--record")),
     connects(peer("fastwebsockets", "server-fastwebsockets")),
     TUNGSTENITE,
     with("4k", "tokio-tungstenite-4k", TUNGSTENITE),
@@ -87,6 +95,8 @@ impl Server {
     /// Whether a column says anything of it.
     pub fn takes_part(&self, column: &Column) -> bool {
         match column.task {
+            Task::Proxy => self.kind == Kind::Proxy || self.name == "ours",
+            _ if self.kind == Kind::Proxy => false,
             // What these do has nothing to lend.
             Task::Stream | Task::Client | Task::Broadcast if self.word == Some("borrowed") => false,
             Task::Deflate { .. } | Task::DeflateMemory { .. } => self.deflate,
@@ -95,6 +105,36 @@ impl Server {
             // Without a protocol, text is the same as any other bytes.
             _ => self.kind != Kind::Raw || (column.payload == Payload::Binary && !column.tls),
         }
+    }
+
+    /// Starts a proxy, and our server behind it on the load generator's processors.
+    pub fn start_in_front(
+        &self,
+        column: &Column,
+        cores: &[usize],
+        behind: &[usize],
+    ) -> Result<Running, Box<dyn Error>> {
+        /// More than is recorded in a run: beyond it nothing would be, at no cost.
+        const LIMIT: &str = "64000000000";
+        let server = Self::named("ours").ok_or("there is no server")?.start(column, behind, None)?;
+        let binary = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/release/sockeye");
+        let mut command = Command::new(&binary);
+        command.args(["proxy", "--quiet", "--threads", "1", "--listen", "127.0.0.1:0"]);
+        command.args(["--to", &format!("ws://127.0.0.1:{}", server.port)]);
+        let recording = self.word.map(|_| env::temp_dir().join(format!("sockeye-bench-{}.jsonl", server.id())));
+        if let Some(file) = &recording {
+            command.args(["--record-limit", LIMIT, "--record"]).arg(file);
+        }
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let started = cores::pinned(cores, || command.spawn());
+        let mut child = started.map_err(|error| format!("{}: {error}: cargo build --release", binary.display()))?;
+        let stdout = child.stdout.take().ok_or("no output")?;
+        let mut running = Running { child, port: 0, behind: Some(Box::new(server)), recording };
+        let mut line = String::new();
+        BufReader::new(stdout).read_line(&mut line)?;
+        let port = line.split(',').next().and_then(|url| url.rsplit_once(':')?.1.parse().ok());
+        running.port = port.ok_or_else(|| format!("{} does not start", self.name))?;
+        Ok(running)
     }
 
     /// Starts it for a column. It prints the port it listens on; a client is told the port to connect to.
@@ -108,7 +148,7 @@ impl Server {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = cores::pinned(cores, || command.spawn())?;
         let stdout = child.stdout.take().ok_or("no output")?;
-        let mut running = Running { child, port: to.unwrap_or(0) };
+        let mut running = Running { child, port: to.unwrap_or(0), behind: None, recording: None };
         if to.is_none() {
             let mut line = String::new();
             BufReader::new(stdout).read_line(&mut line)?;
@@ -123,6 +163,10 @@ impl Server {
 pub struct Running {
     child: Child,
     pub port: u16,
+    /// What a proxy leads to.
+    behind: Option<Box<Self>>,
+    /// What it writes.
+    recording: Option<PathBuf>,
 }
 
 impl Running {
@@ -136,6 +180,10 @@ impl Drop for Running {
         // It has ended already, then.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        drop(self.behind.take());
+        if let Some(file) = self.recording.take() {
+            let _ = fs::remove_file(file);
+        }
     }
 }
 

@@ -27,6 +27,7 @@ pub fn tables(summary: &Summary) -> String {
     }
     cpu(&mut text, summary, "Clients: client CPU, µs per message", &messages("client-b client-f"));
     threads(&mut text, summary, &messages("b-1-thread b-2-threads"));
+    proxy(&mut text, summary, &messages("b-proxy e-proxy"));
     deflate(&mut text, summary, &messages("deflate deflate-takeover"));
     let broadcast = messages("broadcast-1000 broadcast-9000");
     cpu(&mut text, summary, "Broadcast: server CPU, µs per delivery", &broadcast);
@@ -112,6 +113,24 @@ fn threads(text: &mut String, summary: &Summary, columns: &[&Column]) {
         let ratio = two.median(Measure::cpu_us) / one.median(Measure::cpu_us);
         let cells = [one, two].map(|cell| format!("{}{}", mark(&cell), median_and_best(&cell)));
         let _ = writeln!(text, "| {} | {} | {ratio:.2} |", server.name, cells.join(" | "));
+    }
+}
+
+/// What a message costs a proxy beside what it costs the server.
+fn proxy(text: &mut String, summary: &Summary, columns: &[&Column]) {
+    cpu(text, summary, "Proxy: its CPU, µs per message, and that of the server without one", columns);
+    let median = |column: &Column, name: &str| summary.cell(column.name, name).map(|cell| cell.median(Measure::cpu_us));
+    for server in SERVERS.iter().filter(|server| server.kind == Kind::Proxy) {
+        let ratios: Vec<String> = columns
+            .iter()
+            .map(|column| match median(column, server.name).zip(median(column, "ours")) {
+                Some((proxy, server)) => format!("{:.2}", proxy / server),
+                None => "–".to_owned(),
+            })
+            .collect();
+        if !ratios.is_empty() {
+            let _ = writeln!(text, "| **{} ÷ ours** | {} |", server.name, ratios.join(" | "));
+        }
     }
 }
 
