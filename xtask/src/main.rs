@@ -62,7 +62,8 @@ writes the table in docs/compliance.md when each has ended as it has to.
 Usage: cargo xtask conformance
 
 It takes about ten minutes on two cores. The reports are in target/autobahn/.
-`cargo xtask test autobahn` runs all cases as server and a selection as client.
+`cargo xtask test autobahn` runs all cases as server, and a selection as client and
+through the proxy.
 ";
 
 fn main() -> ExitCode {
