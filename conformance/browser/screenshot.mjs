@@ -1,12 +1,12 @@
-// Takes the README's picture of the page: SOCKEYE_URL=http://127.0.0.1:8080 node screenshot.mjs ../../docs/page.png
+// Takes the READMEs' pictures of the page: SOCKEYE_URL=http://127.0.0.1:8080 node screenshot.mjs ../../docs/page.png
 // Chinese text and emoji need fonts that have them (Debian: fonts-noto-cjk, fonts-noto-color-emoji).
 
 import { launch, openPage } from './browser.mjs';
 import { smallPdf } from './files.mjs';
 
-const [out, colorScheme = 'light', width = '1280', height = '1235'] = process.argv.slice(2);
+const [out, locale = 'en', colorScheme = 'light', width = '1280', height = '1235'] = process.argv.slice(2);
 if (!out) {
-  console.error('usage: node screenshot.mjs OUT.png [light|dark] [WIDTH] [HEIGHT]');
+  console.error('usage: node screenshot.mjs OUT.png [en|zh] [light|dark] [WIDTH] [HEIGHT]');
   process.exit(2);
 }
 
@@ -15,6 +15,7 @@ try {
   const { page } = await openPage(browser, {
     viewport: { width: Number(width), height: Number(height) },
     colorScheme,
+    locale,
     reducedMotion: 'reduce',
   });
   const echoes = (count) => page.waitForFunction(
@@ -28,6 +29,8 @@ try {
   await page.fill('#text', '你好，世界 👋');
   await page.press('#text', 'Enter');
   await echoes(3);
+  await page.waitForSelector('#figure[data-record]');
+  await page.evaluate(() => scrollTo(0, 0));
   await page.mouse.move(0, 0);
   await page.waitForTimeout(300);
   await page.screenshot({ path: out });
