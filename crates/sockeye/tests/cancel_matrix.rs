@@ -12,8 +12,7 @@ use std::time::Duration;
 
 use sockeye::{CloseCode, Error, Limits, Message, MessageKind, Prepared, Role, WebSocket, connect};
 use sockeye_proto::frame::Opcode;
-use sockeye_proto::handshake::{Key, accept};
-use support::{client_frame, in_time, read_frame, read_head, soon};
+use support::{client_frame, in_time, read_frame, read_head, soon, switching};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -478,15 +477,9 @@ async fn a_stream_dropped_in_the_middle_of_a_call_leaves_no_trace_or_closes_with
 async fn switch_and_read_to_end(mut stream: TcpStream) -> Vec<u8> {
     let head = read_head(&mut stream).await;
     let mut rest = Vec::new();
-    if let Some(key) = head.lines().find_map(|line| line.strip_prefix("sec-websocket-key: ")) {
-        let accept = accept(&Key::parse(&key.parse().unwrap()).unwrap());
-        let response = format!(
-            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-             Sec-WebSocket-Accept: {}\r\n\r\n",
-            accept.to_str().unwrap()
-        );
+    if !head.is_empty() {
         // One who has gone may have left a reset behind; that is an end, too.
-        let _ = stream.write_all(response.as_bytes()).await;
+        let _ = stream.write_all(switching(&head).as_bytes()).await;
         let _ = stream.read_to_end(&mut rest).await;
     }
     rest

@@ -6,8 +6,7 @@ use std::net::SocketAddr;
 
 use sockeye::{CloseCode, Error, HandshakeError, Message, WebSocket};
 use sockeye_proto::frame::Opcode;
-use sockeye_proto::handshake::{Key, accept};
-use support::{client_frame, echo_server, read_close, read_frame, read_head, server_frame, start};
+use support::{accept_for, client_frame, echo_server, read_close, read_frame, read_head, server_frame, start};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 
@@ -22,9 +21,7 @@ where
     tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.unwrap();
         let head = read_head(&mut stream).await;
-        let key = head.lines().find_map(|line| line.strip_prefix("sec-websocket-key: ")).unwrap();
-        let key = Key::parse(&key.parse().unwrap()).expect("the client's key is one");
-        let response = response.replace("{accept}", accept(&key).to_str().unwrap());
+        let response = response.replace("{accept}", &accept_for(&head));
         stream.write_all(response.as_bytes()).await.unwrap();
         then(stream).await;
     });

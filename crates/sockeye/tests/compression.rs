@@ -268,14 +268,11 @@ async fn an_error_in_a_compressed_message_names_its_rule() {
     tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.unwrap();
         let head = support::read_head(&mut stream).await;
-        let key = head.lines().find_map(|line| line.strip_prefix("sec-websocket-key: ")).unwrap();
-        let key = sockeye_proto::handshake::Key::parse(&key.parse().unwrap()).unwrap();
-        let accept = sockeye_proto::handshake::accept(&key);
+        let accept = support::accept_for(&head);
         let answer = format!(
             "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-             Sec-WebSocket-Accept: {}\r\nSec-WebSocket-Extensions: permessage-deflate; \
-             server_no_context_takeover; client_no_context_takeover\r\n\r\n",
-            accept.to_str().unwrap()
+             Sec-WebSocket-Accept: {accept}\r\nSec-WebSocket-Extensions: permessage-deflate; \
+             server_no_context_takeover; client_no_context_takeover\r\n\r\n"
         );
         stream.write_all(answer.as_bytes()).await.unwrap();
         let header = Header::new(true, Opcode::TEXT, 1, None).compressed().encode();

@@ -10,8 +10,7 @@ use std::time::Duration;
 
 use sockeye::{CloseCode, Closed, ClosedBy, Error, ErrorKind, Limits, Message, Role, WebSocket};
 use sockeye_proto::frame::Opcode;
-use sockeye_proto::handshake::{Key, accept};
-use support::{client_frame, open, read_close, read_frame, read_head, server_frame, start};
+use support::{client_frame, open, read_close, read_frame, read_head, server_frame, start, switching};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::unbounded_channel;
@@ -100,14 +99,7 @@ fn frame_for(role: Role, fin: bool, opcode: Opcode, payload: &[u8]) -> Vec<u8> {
 /// The 101 for the request that comes.
 async fn switch(mut stream: &mut dyn Duplex) {
     let head = read_head(&mut stream).await;
-    let key = head.lines().find_map(|line| line.strip_prefix("sec-websocket-key: ")).unwrap();
-    let accept = accept(&Key::parse(&key.parse().unwrap()).unwrap());
-    let response = format!(
-        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-         Sec-WebSocket-Accept: {}\r\n\r\n",
-        accept.to_str().unwrap()
-    );
-    stream.write_all(response.as_bytes()).await.unwrap();
+    stream.write_all(switching(&head).as_bytes()).await.unwrap();
 }
 
 /// Our end of a connection over TCP, and the peer's.

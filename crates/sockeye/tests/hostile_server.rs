@@ -9,8 +9,7 @@ mod support;
 
 use sockeye::{Connect, Error, ErrorKind, HandshakeError, Message};
 use sockeye_proto::frame::Opcode;
-use sockeye_proto::handshake::{Key, accept};
-use support::{read_head, server_frame};
+use support::{accept_for, read_head, server_frame, switching};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::net::TcpListener;
 
@@ -28,9 +27,7 @@ const CUTS: [Cut; 3] = [Cut::Whole, Cut::Lines, Cut::Bytes];
 /// connection by itself when that is done.
 async fn answers(mut wire: DuplexStream, answer: &[u8], cut: Cut) -> bool {
     let head = read_head(&mut wire).await;
-    let key = head.lines().find_map(|line| line.strip_prefix("sec-websocket-key: ")).unwrap();
-    let right = accept(&Key::parse(&key.parse().unwrap()).unwrap());
-    let answer = String::from_utf8_lossy(answer).replace("{accept}", right.to_str().unwrap());
+    let answer = String::from_utf8_lossy(answer).replace("{accept}", &accept_for(&head));
     let pieces: Vec<&[u8]> = match cut {
         Cut::Whole => vec![answer.as_bytes()],
         Cut::Lines => answer.as_bytes().split_inclusive(|&byte| byte == b'\n').collect(),
@@ -211,10 +208,7 @@ fn h5_frames_glued_to_the_101_are_not_lost_however_they_are_cut() {
             let attempt = sockeye::connect("ws://server.example.com/chat").over(near);
             let (ws, far) = tokio::join!(attempt, async {
                 let head = read_head(&mut far).await;
-                let key = head.lines().find_map(|line| line.strip_prefix("sec-websocket-key: ")).unwrap();
-                let right = accept(&Key::parse(&key.parse().unwrap()).unwrap());
-                let answer = [SWITCHING, UPGRADE, CONNECTION, ACCEPT, "\r\n"].concat();
-                let mut bytes = answer.replace("{accept}", right.to_str().unwrap()).into_bytes();
+                let mut bytes = switching(&head).into_bytes();
                 let end = bytes.len();
                 bytes.extend(server_frame(true, Opcode::TEXT, "你好".as_bytes()));
                 let (now, later) = bytes.split_at(end + cut);

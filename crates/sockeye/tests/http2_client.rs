@@ -15,7 +15,7 @@ use sockeye::rustls::pki_types::PrivatePkcs8KeyDer;
 use sockeye::rustls::{ClientConfig, RootCertStore, ServerConfig};
 use sockeye::{CloseCode, Compression, Connect, Error, HandshakeError, HttpVersion, Limits, Message, Role, WebSocket};
 use sockeye_proto::frame::Opcode;
-use support::{echo, in_time, read_head, server_frame};
+use support::{echo, in_time, read_head, server_frame, switching};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, duplex};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -721,14 +721,7 @@ async fn serving_both(
                 continue;
             }
             let head = read_head(&mut stream).await;
-            let key = head.lines().find_map(|line| line.strip_prefix("sec-websocket-key: ")).unwrap();
-            let key = sockeye_proto::handshake::Key::parse(&key.parse().unwrap()).unwrap();
-            let accept = sockeye_proto::handshake::accept(&key);
-            let answer = format!(
-                "HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {}\r\n\r\n",
-                accept.to_str().unwrap()
-            );
-            stream.write_all(answer.as_bytes()).await.unwrap();
+            stream.write_all(switching(&head).as_bytes()).await.unwrap();
             tokio::spawn(echo(WebSocket::from_stream(stream, Role::Server, Limits::default())));
         }
     });

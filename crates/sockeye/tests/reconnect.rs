@@ -10,7 +10,7 @@ use std::time::Duration;
 use sockeye::reconnect::{Backoff, Disconnected, EndedBy, Event, Reconnecting, Unsent};
 use sockeye::{CloseCode, ClosedBy, Error, HandshakeError, Limits, Message, TrySendError};
 use sockeye_proto::frame::Opcode;
-use support::{in_time, read_frame, read_head, server_frame};
+use support::{in_time, read_frame, read_head, server_frame, switching};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -39,14 +39,7 @@ where
 
 /// Opens the WebSocket that was asked for.
 async fn accept(stream: &mut TcpStream, head: &str) {
-    let key = head.lines().find_map(|line| line.strip_prefix("sec-websocket-key: ")).unwrap();
-    let key = sockeye_proto::handshake::Key::parse(&key.parse().unwrap()).unwrap();
-    let accept = sockeye_proto::handshake::accept(&key);
-    let answer = format!(
-        "HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {}\r\n\r\n",
-        accept.to_str().unwrap()
-    );
-    stream.write_all(answer.as_bytes()).await.unwrap();
+    stream.write_all(switching(head).as_bytes()).await.unwrap();
 }
 
 async fn answer(mut stream: TcpStream, status: &str) {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sockeye::{Connect, Error, ErrorKind, HandshakeError, Phase};
-use support::{in_time, read_head};
+use support::{in_time, read_head, switching};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 
@@ -34,14 +34,7 @@ async fn serving(heads: &Heads, answer: impl Fn(&str) -> Option<String> + Send +
                         stream.write_all(answer.as_bytes()).await.unwrap();
                     }
                     None => {
-                        let key = head.lines().find_map(|line| line.strip_prefix("sec-websocket-key: ")).unwrap();
-                        let key = sockeye_proto::handshake::Key::parse(&key.parse().unwrap()).unwrap();
-                        let accept = sockeye_proto::handshake::accept(&key);
-                        let answer = format!(
-                            "HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {}\r\n\r\n",
-                            accept.to_str().unwrap()
-                        );
-                        stream.write_all(answer.as_bytes()).await.unwrap();
+                        stream.write_all(switching(&head).as_bytes()).await.unwrap();
                         let _ = support::read_frame(&mut stream).await;
                     }
                 }

@@ -13,7 +13,6 @@ use sockeye::rustls::server::WebPkiClientVerifier;
 use sockeye::rustls::{self, AlertDescription, ClientConfig, RootCertStore, ServerConfig};
 use sockeye::{CloseCode, Connect, Error, Message, TlsError, WebSocket};
 use sockeye_proto::frame::Opcode;
-use sockeye_proto::handshake::{Key, accept};
 use support::{client_frame, echo, exchange, read_frame, read_head, request, server_frame, start};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -102,15 +101,7 @@ where
 
 /// Reads a request on the server's side; returns the 101 to answer with.
 async fn switching(stream: &mut server::TlsStream<TcpStream>) -> Vec<u8> {
-    let head = read_head(stream).await;
-    let key = head.lines().find_map(|line| line.strip_prefix("sec-websocket-key: ")).unwrap();
-    let accept = accept(&Key::parse(&key.parse().unwrap()).unwrap());
-    format!(
-        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-         Sec-WebSocket-Accept: {}\r\n\r\n",
-        accept.to_str().unwrap()
-    )
-    .into_bytes()
+    support::switching(&read_head(stream).await).into_bytes()
 }
 
 /// A client that writes its frames by hand.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use sockeye::{HandlerResult, Listener, Serve, WebSocket};
 use sockeye_proto::frame::{Header, Opcode, Parse};
+use sockeye_proto::handshake::{Key, accept};
 use sockeye_proto::mask::{self, MaskingKey};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
@@ -129,6 +130,20 @@ pub(crate) async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> String {
         }
     }
     String::from_utf8(head).unwrap()
+}
+
+/// What `Sec-WebSocket-Accept` has to be for a request.
+pub(crate) fn accept_for(head: &str) -> String {
+    let key = head.lines().find_map(|line| line.strip_prefix("sec-websocket-key: ")).unwrap();
+    accept(&Key::parse(&key.parse().unwrap()).unwrap()).to_str().unwrap().to_owned()
+}
+
+/// The answer that opens the WebSocket which a request asks for.
+pub(crate) fn switching(head: &str) -> String {
+    let accept = accept_for(head);
+    format!(
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n\r\n"
+    )
 }
 
 /// Connects as a client that writes its frames by hand.
