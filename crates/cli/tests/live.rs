@@ -2,10 +2,12 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sockeye::{CloseCode, Error, Message, WebSocket};
+use sockeye::rustls::{ClientConfig, RootCertStore};
+use sockeye::{CloseCode, Error, HttpVersion, Message, WebSocket};
 use tokio::net::TcpSocket;
 use tokio::time::timeout;
 
@@ -222,6 +224,38 @@ async fn with_inspect_whoever_has_the_token_that_is_printed_sees_all_connections
     ping.ping().await.unwrap();
     feed.line(|line| line["opcode_name"] == "pong").await;
     assert_eq!(feed.records().iter().filter(|record| **record == "opened").count(), 2);
+}
+
+#[tokio::test]
+async fn over_tls_and_http_2_the_same_is_seen_as_over_neither() {
+    let folder = std::env::temp_dir().join(format!("sockeye-live-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let path = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+    let identity = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    std::fs::write(path("cert.pem"), identity.cert.pem()).unwrap();
+    std::fs::write(path("key.pem"), identity.signing_key.serialize_pem()).unwrap();
+    let server = Server::start(&["--tls-cert", &path("cert.pem"), "--tls-key", &path("key.pem")]);
+    std::fs::remove_dir_all(&folder).unwrap();
+    let mut roots = RootCertStore::empty();
+    roots.add(identity.cert.der().clone()).unwrap();
+    let config = Arc::new(ClientConfig::builder().with_root_certificates(roots).with_no_client_auth());
+
+    let url = |path: &str| format!("wss://{}{path}?watch={W}", server.address);
+    let ws = sockeye::connect(url("/inspect/feed")).tls(Arc::clone(&config)).await.unwrap();
+    let mut feed = Feed { ws, lines: Vec::new() };
+    feed.record("live").await;
+    for (connection, version) in [(1, HttpVersion::H1), (2, HttpVersion::H2)] {
+        let connect = sockeye::connect(url("/echo")).tls(Arc::clone(&config)).http_version(version);
+        let mut ws = connect.await.unwrap();
+        ws.send("你好").await.unwrap();
+        assert_eq!(ws.recv().await.unwrap(), Some("你好".into()));
+        ws.close(CloseCode::NORMAL, "").await.unwrap();
+        feed.line(|line| line["connection"] == connection && line["record"] == "closed").await;
+        let of = feed.lines.iter().filter(|line| line["connection"] == connection);
+        let told: Vec<_> = of.map(|line| line["opcode_name"].as_str().or(line["record"].as_str()).unwrap()).collect();
+        assert_eq!(told, ["opened", "text", "text", "close", "close", "closed"], "{version:?}");
+    }
+    assert!(feed.lines.iter().all(|line| line["violations"].as_array().is_none_or(Vec::is_empty)));
 }
 
 #[tokio::test]
