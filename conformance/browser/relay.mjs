@@ -3,7 +3,7 @@
 import { connect, createServer } from 'node:net';
 
 /**
- * Relays to the server at `url`, under an address of its own. `sent` and `received` count the browser's messages and the
+ * Relays to the server at `url`, under an address of its own; what the page's feed says is relayed and not counted. `sent` and `received` count the browser's messages and the
  * server's: `messages` in all, and `compressed`, those with RSV1. `wrong` lists frames that may not have RSV1 and do.
  */
 export async function relay(url) {
@@ -14,9 +14,10 @@ export async function relay(url) {
   const sockets = new Set();
   const server = createServer((browser) => {
     const upstream = connect(Number(target.port), target.hostname);
+    const link = { isFeed: false };
     for (const [from, to, counts] of [[browser, upstream, sent], [upstream, browser, received]]) {
       sockets.add(from);
-      const look = observer(counts, wrong);
+      const look = observer(counts, wrong, link);
       from.on('data', look);
       from.on('error', () => to.destroy());
       from.on('close', () => sockets.delete(from));
@@ -39,7 +40,7 @@ export async function relay(url) {
 }
 
 /** Follows one direction of a connection: an HTTP head, and when that is about WebSocket, frames (RFC 6455 section 5.2). */
-function observer(counts, wrong) {
+function observer(counts, wrong, link) {
   let waiting = Buffer.alloc(0);
   let payloadLeft = 0;
   let state = 'head';
@@ -49,7 +50,9 @@ function observer(counts, wrong) {
     if (state === 'head') {
       const end = waiting.indexOf('\r\n\r\n');
       if (end < 0) return;
-      state = /^upgrade: *websocket/im.test(waiting.subarray(0, end).toString()) ? 'frames' : 'other';
+      const head = waiting.subarray(0, end).toString();
+      if (head.startsWith('GET /inspect/')) link.isFeed = true; // the request comes before the response
+      state = /^upgrade: *websocket/im.test(head) && !link.isFeed ? 'frames' : 'other';
       waiting = waiting.subarray(end + 4);
     }
     while (state === 'frames') {
