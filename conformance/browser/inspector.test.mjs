@@ -208,6 +208,22 @@ playing('the token leaves the address and goes to the feed', recorded, async (pa
   assert.ok(server.asked.includes('/inspect/feed?token=0123abcd.~-_0123'), server.asked.join());
 }, { hash: '#token=0123abcd.~-_0123' });
 
+test('behind a proxy the page is an inspector alone: no echo, no messages of its own', LIMIT, async () => {
+  const server = await program([], { mode: 'proxy' });
+  const context = await browser.newContext({ locale: 'en' });
+  try {
+    const page = await context.newPage();
+    await page.goto(server.url);
+    await page.waitForFunction(() => document.querySelector('#feed-state').dataset.state === 'live');
+    assert.match(await page.textContent('#no-frames'), /passes the proxy/);
+    for (const id of ['connection', 'send', 'messages']) assert.equal(await page.locator(`#${id}-section`).isVisible(), false);
+    assert.deepEqual(server.asked.filter((url) => !url.startsWith('/inspect/')), []);
+  } finally {
+    await context.close();
+    await server.stop();
+  }
+});
+
 // -- Many --
 
 playing('of 100,000 frames only those in sight are elements, and each place of the list shows the right one', () => many(100_000), async (page) => {

@@ -76,6 +76,7 @@ export class Inspector {
         $('frames-section').hidden = false;
         document.documentElement.dataset.mode = hello.mode;
         $('raw-section').hidden = !hello.composer;
+        say($('no-frames'), hello.mode === 'proxy' ? 'frames.none_proxy' : 'frames.none');
         this.#composer.mode = hello.mode;
         this.#ready(hello);
       },

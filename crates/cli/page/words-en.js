@@ -185,6 +185,7 @@ export const EN = {
   'frames.pause': 'Pause',
   'frames.export': 'Export',
   'frames.none': 'None to show. Send something: its frame appears here, and the echo’s.',
+  'frames.none_proxy': 'None to show. What passes the proxy appears here.',
   'frames.of': '{shown} of {all}',
   'frames.paused': 'Paused; {count} more have come.',
   'frames.forgotten': '{count} older ones were let go.',

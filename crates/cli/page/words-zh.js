@@ -185,6 +185,7 @@ export const ZH = {
   'frames.pause': '暂停',
   'frames.export': '导出',
   'frames.none': '没有可显示的帧。发送点什么，它的帧和回显的帧就会出现在这里。',
+  'frames.none_proxy': '没有可显示的帧。经过代理的帧会出现在这里。',
   'frames.of': '{all} 中的 {shown}',
   'frames.paused': '已暂停；又来了 {count} 条。',
   'frames.forgotten': '较早的 {count} 条已经丢弃。',
