@@ -34,7 +34,7 @@ fn run() -> Outcome {
         .env("SOCKEYE_TLS_URL", tls)
         .env("SOCKEYE_TLS_CERT", &cert)
         .env("SOCKEYE_DEFLATE_URLS", urls)
-        .limit(Duration::from_secs(480))
+        .limit(Duration::from_secs(900))
         .keep(closing_line)
         .run()
 }
