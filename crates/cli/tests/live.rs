@@ -252,7 +252,8 @@ async fn over_tls_and_http_2_the_same_is_seen_as_over_neither() {
         ws.close(CloseCode::NORMAL, "").await.unwrap();
         feed.line(|line| line["connection"] == connection && line["record"] == "closed").await;
         let of = feed.lines.iter().filter(|line| line["connection"] == connection);
-        let told: Vec<_> = of.map(|line| line["opcode_name"].as_str().or(line["record"].as_str()).unwrap()).collect();
+        let told: Vec<_> =
+            of.map(|line| line["opcode_name"].as_str().or_else(|| line["record"].as_str()).unwrap()).collect();
         assert_eq!(told, ["opened", "text", "text", "close", "close", "closed"], "{version:?}");
     }
     assert!(feed.lines.iter().all(|line| line["violations"].as_array().is_none_or(Vec::is_empty)));
