@@ -35,7 +35,7 @@ pub(crate) fn stage() -> Stage {
             // Both roles in any case: which of them fails says where to look.
             let server = suite.server_role();
             let client = suite.client_role("quick");
-            let proxy = suite.through_the_proxy("quick");
+            let proxy = suite.through_the_proxy("core");
             server.and(client).and(proxy)
         }),
     }
