@@ -76,6 +76,11 @@ impl Upstream {
         if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
     }
 
+    /// What a request's `Host` is to be.
+    pub(crate) fn authority(&self) -> &HeaderValue {
+        &self.target.authority
+    }
+
     /// Whether it is who listens at this address: connections would go round in circles.
     pub(crate) async fn is_at(&self, own: SocketAddr) -> bool {
         let found = tokio::net::lookup_host((self.target.host.as_str(), self.target.port)).await;
@@ -108,7 +113,7 @@ impl Upstream {
     }
 
     /// What is asked for in place of this.
-    fn replaces(&self, asked: &str) -> Option<String> {
+    pub(crate) fn replaces(&self, asked: &str) -> Option<String> {
         let (path, query) = (self.target.path.path(), self.target.path.query());
         let path = Some(path).filter(|path| *path != "/");
         if (path, query) == (None, None) || asked == "*" {

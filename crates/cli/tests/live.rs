@@ -421,7 +421,7 @@ async fn what_a_proxy_relays_is_seen_on_a_page_of_its_own_by_whoever_has_the_tok
     let mut feed = proxy.feed(&format!("token={TOKEN}")).await;
     let hello = feed.lines[0].clone();
     assert_eq!((&hello["mode"], &hello["target"], &hello["all"]), (&json!("proxy"), &json!(to), &json!(true)));
-    assert_eq!(hello["composer"], false);
+    assert_eq!(hello["composer"], true);
     let mut ws = sockeye::connect(format!("ws://{relayed}/echo")).await.unwrap();
     ws.send("你好").await.unwrap();
     assert_eq!(ws.recv().await.unwrap(), Some("你好".into()));
@@ -437,11 +437,41 @@ async fn what_a_proxy_relays_is_seen_on_a_page_of_its_own_by_whoever_has_the_tok
     for path in ["/inspect/feed", "/inspect/feed?token=no", &other] {
         assert_eq!(proxy.refusal(path, None).await.0, 403, "{path}");
     }
-    assert_eq!(proxy.refusal(&format!("/inspect/composer?token={TOKEN}"), None).await.0, 404);
+    assert_eq!(proxy.refusal("/inspect/composer?token=no", None).await.0, 403);
     // The page is there, and neither the server nor the proxy is by it.
     let (status, page) = proxy.refusal("/", None).await;
     assert!(status == 200 && page.starts_with("<!doctype html>"));
     assert_eq!(proxy.refusal("/echo", None).await.0, 404);
+}
+
+#[tokio::test]
+async fn a_client_is_played_to_the_server_behind_a_proxy_and_nowhere_else() {
+    let server = Server::start(&[]);
+    let to = format!("ws://{}/echo", server.address);
+    let arguments = ["proxy", "--quiet", "--to", &to, "--ui", "127.0.0.1:0", "--ui-token", TOKEN];
+    let mut proxy = Server::run(&arguments);
+    proxy.address = proxy.said("inspect at ");
+    let mut feed = proxy.feed(&format!("token={TOKEN}")).await;
+    let mut composer = Composer(proxy.open(&format!("/inspect/composer?token={TOKEN}")).await);
+    // The path of --to counts, as it does for everybody.
+    composer.says(json!({ "open": { "path": "/" } })).await;
+    assert_eq!(composer.hears().await["opened"], json!({ "connection": 1, "status": 101, "extensions": null }));
+    let request = feed.record("request").await;
+    let host = request["headers"].as_array().unwrap().iter().find(|header| header["name"] == "Host");
+    assert_eq!((&request["target"], &host.unwrap()["value"]), (&json!("/echo"), &json!(server.address)));
+    composer.says(json!({ "send": "818537fa213d7f9f4d5158" })).await;
+    let echo = feed.line(|line| line["from"] == "server" && line["record"] == "frame").await;
+    assert_eq!((&echo["text"], &echo["connection"]), (&json!("Hello"), &json!(1)));
+    composer.says(json!({ "send": "c100" })).await;
+    let bad = feed.line(|line| line["header"] == "c100").await;
+    assert_eq!(bad["violations"][0]["section"], "5.2");
+    assert_eq!(composer.hears().await, json!({ "closed": "the server has closed the connection" }));
+
+    drop(server);
+    let mut composer = Composer(proxy.open(&format!("/inspect/composer?token={TOKEN}")).await);
+    composer.says(json!({ "open": { "path": "/" } })).await;
+    let why = composer.hears().await["refused"].as_str().unwrap().to_owned();
+    assert!(why.starts_with("cannot connect to 127.0.0.1:"), "{why}");
 }
 
 #[tokio::test]

@@ -17,13 +17,13 @@ mod raw;
 
 use core::future::pending;
 use core::time::Duration;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
-use sockeye::tap::Tap;
 use sockeye::{HandlerResult, Message, WebSocket};
 use tokio::time::{Instant, sleep};
 
-use super::inside::Door;
+use super::reach::Reach;
 pub(super) use order::MOST_HEX;
 use order::Order;
 use raw::{Happened, Raw};
@@ -31,8 +31,8 @@ use raw::{Happened, Raw};
 /// A page that says nothing for so long has been forgotten by somebody.
 const IDLE: Duration = Duration::from_secs(300);
 
-/// Does what a page says, until it goes or its connection is closed. `host` is what stands in the request.
-pub(super) async fn run(mut ws: WebSocket, door: Door, taps: Vec<Tap>, host: String) -> HandlerResult {
+/// Does what a page says, until it goes or its connection is closed.
+pub(super) async fn run(mut ws: WebSocket, reach: Arc<Reach>) -> HandlerResult {
     let mut raw: Option<Raw> = None;
     let mut idle = Box::pin(sleep(IDLE));
     loop {
@@ -44,7 +44,8 @@ pub(super) async fn run(mut ws: WebSocket, door: Door, taps: Vec<Tap>, host: Str
                 let done = match (Order::read(&said), &mut raw) {
                     (Err(why), _) => Err(why),
                     (Ok(Order::Open { path, compression }), None) => {
-                        Raw::open(&door, &taps, &host, &path, compression).await.map(|opened| raw = Some(opened))
+                        let opened = reach(path).await.and_then(|reached| Raw::open(reached, compression));
+                        opened.map(|opened| raw = Some(opened))
                     }
                     (Ok(Order::Open { .. }), Some(_)) => Err("it is open already; another connection takes another composer".into()),
                     (Ok(_), None) => Err("nothing is open yet".into()),

@@ -2,10 +2,14 @@
 
 use core::net::SocketAddr;
 use std::io;
+use std::sync::Arc;
 
 use sockeye::Listener;
+use sockeye::tap::{Ends, Line, Tap};
 use tokio::io::{DuplexStream, duplex};
 use tokio::sync::mpsc;
+
+use super::reach::{Reach, Reached};
 
 /// Where the server waits for those who come through the [`Door`].
 pub(crate) struct Inside(mpsc::Receiver<DuplexStream>);
@@ -24,10 +28,20 @@ pub(crate) fn inside() -> (Door, Inside) {
 }
 
 impl Door {
-    /// A connection; none once the server stops.
-    pub(super) async fn open(&self) -> Option<DuplexStream> {
-        let (near, far) = duplex(BUFFER);
-        self.0.send(far).await.ok().map(|()| near)
+    /// The way in for a request with this Host, whose connection is copied to these; the first one counts for its number.
+    pub(super) fn reach(self, taps: Vec<Tap>, host: String) -> Arc<Reach> {
+        Arc::new(move |target| {
+            let ends = Ends { target: Some(target.clone()), ..Ends::default() };
+            let lines: Vec<Line> = taps.iter().map(|tap| tap.open(ends.clone())).collect();
+            let (door, host) = (self.clone(), host.clone());
+            Box::pin(async move {
+                let number = lines.first().and_then(Line::number);
+                let number = number.ok_or("too much is going on to show one more connection")?;
+                let (near, far) = duplex(BUFFER);
+                door.0.send(far).await.map_err(|_| "the server is about to stop")?;
+                Ok(Reached { stream: Box::new(near), host, target, lines, number })
+            })
+        })
     }
 }
 

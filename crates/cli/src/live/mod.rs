@@ -14,6 +14,7 @@ mod feed;
 mod follow;
 mod history;
 mod inside;
+mod reach;
 mod room;
 
 use std::sync::Arc;
@@ -29,7 +30,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 pub(crate) use access::Token;
 use access::{PageKey, Who};
 pub(crate) use inside::inside;
-use room::{Bounds, Guest, Room, Rooms};
+pub(crate) use reach::{Reach, Reached};
+pub(crate) use room::Room;
+use room::{Bounds, Guest, Rooms};
 
 use crate::answer::plain;
 use crate::view::json_line;
@@ -48,8 +51,8 @@ pub(crate) struct Live {
 enum Watched {
     /// A server, whose pages see what they open themselves, and play clients inside.
     Server { address: String, pages: Arc<Rooms>, inside: inside::Door },
-    /// A proxy, by where it leads.
-    Proxy { target: String },
+    /// A proxy, by where it leads, and how clients that are played come there.
+    Proxy { target: String, reach: Arc<Reach> },
 }
 
 /// How many may be there at a time. Those who know the token are not kept out by those who need none.
@@ -88,18 +91,21 @@ impl Live {
         }
     }
 
-    /// Of a proxy that leads to this URL, within a runtime; and where its connections are copied to.
-    pub(crate) fn of_proxy(token: Token, target: String, started: (Instant, SystemTime)) -> (Self, Tap) {
-        let room = Room::of_all(started.0);
-        let tap = room.tap().clone();
-        let live = Self {
+    /// Of a proxy that leads to this URL, within a runtime.
+    pub(crate) fn of_proxy(
+        token: Token,
+        target: String,
+        reach: Arc<Reach>,
+        room: Room,
+        started: (Instant, SystemTime),
+    ) -> Self {
+        Self {
             started,
-            watched: Watched::Proxy { target },
+            watched: Watched::Proxy { target, reach },
             all: Some((token, Arc::new(room))),
             feeds: Places::new(FEEDS),
             composers: Places::new(COMPOSERS),
-        };
-        (live, tap)
+        }
     }
 
     /// Has a WebSocket of the server watched by those who may see it. Where there are none, nothing is done to it.
@@ -129,10 +135,6 @@ impl Live {
 
     /// Answers `/inspect/composer`.
     pub(crate) fn composer(&self, mut request: Request) -> Response {
-        let Watched::Server { inside, .. } = &self.watched else {
-            return plain(StatusCode::NOT_FOUND, "a proxy has no client by hand\n");
-        };
-        let door = inside.clone();
         let host = request.headers().get(http::header::HOST).and_then(|host| host.to_str().ok()).map(str::to_owned);
         let host = host.or_else(|| request.uri().authority().map(ToString::to_string)).unwrap_or_default();
         let entered = self.enter(&mut request, &self.composers, COMPOSER_MESSAGE);
@@ -140,12 +142,18 @@ impl Live {
             Ok(entered) => entered,
             Err(refusal) => return *refusal,
         };
-        // Its own room counts for its number; whoever sees all connections sees this one, too.
-        let all = self.all.as_ref().filter(|_| !sees_all).map(|(_, room)| room.tap().clone());
-        let taps: Vec<Tap> = [guest.room().tap().clone()].into_iter().chain(all).collect();
+        let reach = match &self.watched {
+            Watched::Proxy { reach, .. } => Arc::clone(reach),
+            Watched::Server { inside, .. } => {
+                // Its own room counts for its number; whoever sees all connections sees this one, too.
+                let all = self.all.as_ref().filter(|_| !sees_all).map(|(_, room)| room.tap().clone());
+                let taps: Vec<Tap> = [guest.room().tap().clone()].into_iter().chain(all).collect();
+                inside.clone().reach(taps, host)
+            }
+        };
         upgrade.on_upgrade(move |ws| async move {
             let _held = (guest, permit);
-            composer::run(ws, door, taps, host).await
+            composer::run(ws, reach).await
         })
     }
 
@@ -171,7 +179,7 @@ impl Live {
     fn hello(&self, all: bool) -> String {
         let (mode, target) = match &self.watched {
             Watched::Server { .. } => ("serve", None),
-            Watched::Proxy { target } => ("proxy", Some(target)),
+            Watched::Proxy { target, .. } => ("proxy", Some(target)),
         };
         json_line(&[
             ("record", json!("hello")),
@@ -179,7 +187,7 @@ impl Live {
             ("mode", json!(mode)),
             ("target", json!(target)),
             ("all", json!(all)),
-            ("composer", json!(target.is_none())),
+            ("composer", json!(true)),
             ("started", json!(rfc3339(self.started.1))),
         ])
     }

@@ -27,7 +27,7 @@ pub(super) struct Bounds {
 }
 
 /// Connections, what is known of them, and a task that follows them.
-pub(super) struct Room {
+pub(crate) struct Room {
     tap: Tap,
     history: Arc<History>,
     follower: AbortHandle,
@@ -43,12 +43,12 @@ impl Room {
     }
 
     /// One with all connections: for a reload it keeps some ten thousand small frames.
-    pub(super) fn of_all(started: Instant) -> Self {
+    pub(crate) fn of_all(started: Instant) -> Self {
         let bounds = Bounds { connections: 1_000, history: 32 << 20, queue: 4 << 20, channel: 16 << 20 };
         Self::new(bounds, Arc::new(Semaphore::new(1)), started)
     }
 
-    pub(super) const fn tap(&self) -> &Tap {
+    pub(crate) const fn tap(&self) -> &Tap {
         &self.tap
     }
 

@@ -5,7 +5,7 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use sockeye::Role;
-use sockeye::tap::{Begins, Ending, Ends};
+use sockeye::tap::Ending;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -24,12 +24,7 @@ const TAKING_LEAVE: Duration = Duration::from_secs(2);
 
 /// Serves a client from being accepted to its end.
 pub(super) async fn serve(stream: TcpStream, address: SocketAddr, number: u64, proxy: Arc<Proxy>, mut stop: Stopped) {
-    let ends = Ends {
-        client: Some(address.to_string()),
-        server: Some(proxy.upstream.address()),
-        target: Some(proxy.upstream.url().to_owned()),
-        begins: Begins::Handshake,
-    };
+    let ends = proxy.ends(Some(address.to_string()));
     let lines = &mut proxy.watchers.open(number, &ends);
     let ending = tokio::select! {
         ending = carry(stream, &proxy, lines) => ending,

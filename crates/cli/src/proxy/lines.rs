@@ -42,6 +42,12 @@ pub(super) struct Lines {
 }
 
 impl Watchers {
+    /// A connection that somebody plays by hand: for all who watch, of whom none is waited for.
+    pub(super) fn open_by_hand(&self, number: u64, ends: &tap::Ends) -> Vec<Line> {
+        let recorder = self.recorder.as_ref().map(|recorder| &recorder.tap);
+        self.views.iter().chain(recorder).map(|tap| tap.open_as(number, ends.clone())).collect()
+    }
+
     /// Begins with a connection, which has this number for all.
     pub(super) fn open(&self, number: u64, ends: &tap::Ends) -> Lines {
         let open = |tap: &Tap| tap.open_as(number, ends.clone());

@@ -14,10 +14,12 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Instant, SystemTime};
 
 use clap::builder::FalseyValueParser;
+use sockeye::tap::{Begins, Ends};
 use sockeye_traffic::recording::Options;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
@@ -138,6 +140,21 @@ struct Proxy {
     tls: Option<TlsAcceptor>,
     watchers: Watchers,
     timeout: Duration,
+    /// Connections so far.
+    connections: AtomicU64,
+}
+
+impl Proxy {
+    /// The next connection's number.
+    fn number(&self) -> u64 {
+        self.connections.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Who a connection is between.
+    fn ends(&self, client: Option<String>) -> Ends {
+        let (server, target) = (Some(self.upstream.address()), Some(self.upstream.url().to_owned()));
+        Ends { client, server, target, begins: Begins::Handshake }
+    }
 }
 
 /// Tells when the proxy stops; while one is there, a connection is.
@@ -202,15 +219,19 @@ async fn relay(args: Args, upstream: Upstream, threads: &mut Threads) -> Result<
         (watchers.recorder, threads.recording) = (Some(recorder), Some(recording));
     }
     view::listening(&args.shown, certificate.as_ref().map_or("ws", |_| "wss"), at, &args.to);
-    let on_page = ui::start(&args.ui, &args.to, started, args.shown.format()).await;
-    watchers.views.extend(on_page.map_err(|error| error.to_string())?);
+    let page = ui::Page::new(&args.ui, started, args.shown.format()).await.map_err(|error| error.to_string())?;
+    watchers.views.extend(page.as_ref().map(ui::Page::tap));
     if !args.shown.quiet {
         let (tap, thread) = view::start(args.shown, started).map_err(|error| error.to_string())?;
         watchers.views.push(tap);
         threads.view = Some(thread);
     }
     let tls = certificate.map(Certificate::into_acceptor);
-    let proxy = Arc::new(Proxy { upstream, tls, watchers, timeout: Duration::from_secs(args.timeout.into()) });
+    let timeout = Duration::from_secs(args.timeout.into());
+    let proxy = Arc::new(Proxy { upstream, tls, watchers, timeout, connections: AtomicU64::new(0) });
+    if let Some(page) = page {
+        page.serve(&proxy);
+    }
     let (stopping, stopped) = watch::channel(());
     tokio::select! {
         () = accept(listener, proxy, args.max_connections, stopped) => {}
@@ -227,13 +248,12 @@ async fn relay(args: Args, upstream: Upstream, threads: &mut Threads) -> Result<
 /// Accepts clients, one after the other.
 async fn accept(listener: TcpListener, proxy: Arc<Proxy>, most: usize, stopped: Stopped) {
     let places = Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS)));
-    let mut number = 0;
     loop {
         // It is never closed.
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, address)) => {
-                number += 1;
+                let number = proxy.number();
                 let connection = connection::serve(stream, address, number, Arc::clone(&proxy), stopped.clone());
                 tokio::spawn(async move {
                     connection.await;

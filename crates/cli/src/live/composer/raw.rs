@@ -5,19 +5,19 @@ use core::time::Duration;
 use bytes::{BufMut as _, BytesMut};
 use http::header::SEC_WEBSOCKET_EXTENSIONS;
 use serde_json::{Value, json};
-use sockeye::tap::{Ending, Ends, Line, Tap};
+use sockeye::tap::{Ending, Line};
 use sockeye::{Compression, Role};
 use sockeye_dissect::{Conversation, StartLine};
 use sockeye_proto::deflate;
 use sockeye_proto::handshake::Key;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, ReadHalf, WriteHalf, split};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf, split};
 
-use super::super::inside::Door;
+use super::super::reach::{Duplex, Reached};
 
 pub(super) struct Raw {
-    reads: ReadHalf<DuplexStream>,
+    reads: ReadHalf<Box<dyn Duplex>>,
     /// `None`: nothing more will be sent.
-    writes: Option<WriteHalf<DuplexStream>>,
+    writes: Option<WriteHalf<Box<dyn Duplex>>>,
     unwritten: BytesMut,
     /// Nothing more is to be sent once all is written.
     ends: bool,
@@ -43,14 +43,9 @@ pub(super) enum Happened {
 const ROOM: usize = 64 << 10;
 
 impl Raw {
-    /// Opens a connection and sends the request; or says why not.
-    pub(super) async fn open(
-        door: &Door,
-        taps: &[Tap],
-        host: &str,
-        path: &str,
-        compression: bool,
-    ) -> Result<Self, String> {
+    /// Sends the request on a connection; or says why not.
+    pub(super) fn open(reached: Reached, compression: bool) -> Result<Self, String> {
+        let Reached { stream, host, target, lines, number } = reached;
         let mut nonce = [0; 16];
         getrandom::fill(&mut nonce).map_err(|error| error.to_string())?;
         let key = Key::new(nonce);
@@ -59,14 +54,9 @@ impl Raw {
         let offer = offer.map(|offer| format!("Sec-WebSocket-Extensions: {offer}\r\n")).unwrap_or_default();
         let key = key.as_header().to_str().unwrap_or_default();
         let request = format!(
-            "GET {path} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+            "GET {target} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n{offer}\r\n"
         );
-
-        let ends = Ends { target: Some(path.to_owned()), ..Ends::default() };
-        let lines: Vec<Line> = taps.iter().map(|tap| tap.open(ends.clone())).collect();
-        let number = lines.first().and_then(Line::number).ok_or("too much is going on to show one more connection")?;
-        let stream = door.open().await.ok_or("the server is about to stop")?;
         let (reads, writes) = split(stream);
         Ok(Self {
             reads,
@@ -170,10 +160,13 @@ impl Drop for Raw {
 }
 
 /// Writes some of it, or ends what is sent where there is nothing left. `None`: nothing is taken any more.
-async fn write(writes: &mut Option<WriteHalf<DuplexStream>>, bytes: &[u8]) -> Option<usize> {
+async fn write(writes: &mut Option<WriteHalf<Box<dyn Duplex>>>, bytes: &[u8]) -> Option<usize> {
     let half = writes.as_mut()?;
     if !bytes.is_empty() {
-        return half.write(bytes).await.ok();
+        let written = half.write(bytes).await.ok()?;
+        // TLS may keep it back.
+        half.flush().await.ok()?;
+        return Some(written);
     }
     half.shutdown().await.ok()?;
     *writes = None;
