@@ -311,6 +311,45 @@ async fn a_peer_that_stops_reading_stops_its_sender_and_memory_stays_bounded() {
     }
 }
 
+/// What stands at a place of a long stream: not the same at any distance at which buffers may be mixed up.
+fn stream(len: usize) -> Vec<u8> {
+    (0..len as u64).map(|place| (place.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8).collect()
+}
+
+#[tokio::test]
+async fn much_at_once_arrives_as_it_was_sent_both_ways_and_ends_as_it_ended() {
+    const ALL: usize = 24 << 20;
+    let (listener, to) = listen().await;
+    for arguments in [&[][..], &["--quiet"]] {
+        let proxy = proxy(&to, arguments);
+        let (client, server, _) = open(&proxy, &listener).await;
+        let sent = Arc::new(stream(ALL));
+        let mut ends = Vec::new();
+        for stream in [client, server] {
+            let (mut reader, mut writer) = stream.into_split();
+            let (write, read) = (Arc::clone(&sent), Arc::clone(&sent));
+            ends.push(tokio::spawn(async move {
+                // Of all sizes, small ones between large ones.
+                let (mut rest, mut size) = (&write[..], 1);
+                while !rest.is_empty() {
+                    let (now, later) = rest.split_at(size.min(rest.len()));
+                    writer.write_all(now).await.unwrap();
+                    (rest, size) = (later, size * 7 % 1_000_003);
+                }
+                writer.shutdown().await.unwrap();
+            }));
+            ends.push(tokio::spawn(async move {
+                let mut all = Vec::new();
+                reader.read_to_end(&mut all).await.unwrap();
+                assert!(all == *read, "{} of {ALL} bytes, or others", all.len());
+            }));
+        }
+        for end in ends {
+            end.await.unwrap();
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_terminal_that_takes_nothing_holds_nobody_up() {
     let (listener, to) = listen().await;

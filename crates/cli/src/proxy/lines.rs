@@ -57,6 +57,11 @@ impl Watchers {
 }
 
 impl Lines {
+    /// Whether anybody watches.
+    pub(super) const fn are_watched(&self) -> bool {
+        self.recorder.is_some() || !self.views.is_empty()
+    }
+
     /// An end has sent bytes.
     pub(super) fn push(&mut self, from: Role, bytes: &[u8]) {
         let recorder = self.recorder.as_mut().map(|(line, _)| line);

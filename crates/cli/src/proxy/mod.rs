@@ -4,6 +4,8 @@ mod connection;
 mod opening;
 mod relay;
 mod way;
+#[cfg_attr(not(target_os = "linux"), path = "no_splice.rs")]
+mod splice;
 mod lines;
 mod view;
 mod ui;

@@ -2,7 +2,7 @@
 //!
 //! What an end sends is read into a buffer of the thread and written to the other end at once. Only what that does not take
 //! is held, up to one read, and nothing more is read until it is taken: so whoever stops reading stops its sender, and nobody
-//! else.
+//! else. Where much comes and nobody watches the kernel moves it by itself.
 
 use core::cell::Cell;
 use core::pin::Pin;
@@ -12,13 +12,19 @@ use std::io::{self, ErrorKind};
 use sockeye::Role;
 use sockeye::tap::Ending;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
 
 use super::lines::Lines;
+use super::splice::Pipe;
 use crate::http1::{Answer, Body};
 use crate::stream::{Stream, words};
 
 /// One read takes at most this much.
 const BUFFER: usize = 64 << 10;
+/// From so many bytes at once on the kernel moves them with less work than it takes to copy them in and out.
+const LARGE: usize = 16 << 10;
+/// So many times in a row less may come before bytes are copied again: what is large comes with small pieces at its end.
+const SMALL_ONES: u8 = 16;
 /// So many reads in one direction before other connections have their turn.
 const TURNS: usize = 16;
 
@@ -45,6 +51,9 @@ pub(super) struct Way {
     /// What the other end has not taken yet, from this place on.
     held: Vec<u8>,
     at: usize,
+    /// The same where the kernel holds it, and how many times it is still to be asked.
+    pipe: Option<Pipe>,
+    pipes: u8,
     /// Bytes that have passed.
     moved: u64,
     unflushed: bool,
@@ -59,7 +68,8 @@ impl Way {
     /// A direction that begins with what this end has sent already.
     pub(super) const fn new(from: Role, held: Vec<u8>, until: Until) -> Self {
         let (moved, unflushed, read_ended) = (0, false, until.has_ended());
-        Self { from, until, held, at: 0, moved, unflushed, read_ended, has_ended: false, broken: None }
+        let (pipe, pipes) = (None, 0);
+        Self { from, until, held, at: 0, pipe, pipes, moved, unflushed, read_ended, has_ended: false, broken: None }
     }
 
     pub(super) const fn from(&self) -> Role {
@@ -106,6 +116,12 @@ impl Way {
                 }
             }
             (self.held, self.at) = (Vec::new(), 0);
+            while let (Some(pipe), Stream::Tcp(tcp)) = (self.pipe.as_mut().filter(|pipe| pipe.holds() > 0), &*to) {
+                match ready!(pipe.poll_drain(cx, tcp)) {
+                    Ok(written) if written > 0 => self.moved += written as u64,
+                    written => return self.refused(written.map(drop)),
+                }
+            }
             // 2. The end, once all is written.
             if self.read_ended {
                 // Either may fail on an end that has ended meanwhile, and knows.
@@ -118,7 +134,12 @@ impl Way {
             }
             // 3. More, once there is room for those who want to lose nothing of it.
             let passed = match lines.poll_room(cx) {
-                Poll::Ready(()) => self.pass(cx, from, to, lines),
+                Poll::Ready(()) => match (&*from, &*to, &self.until) {
+                    (Stream::Tcp(from), Stream::Tcp(_), Until::End) if self.pipes > 0 && !lines.are_watched() => {
+                        self.fill(cx, from)
+                    }
+                    _ => self.pass(cx, from, to, lines),
+                },
                 Poll::Pending => Poll::Pending,
             };
             match passed {
@@ -148,6 +169,7 @@ impl Way {
                 return Poll::Ready(Passed::Broken(broken(self.from, &error)));
             }
             let read = buffer.filled();
+            self.count(read.len());
             lines.push(self.from, read);
             let mut rest = match self.until.take(read, self.moved) {
                 Ok(taken) => &read[..taken],
@@ -171,6 +193,35 @@ impl Way {
             }
             Poll::Ready(Passed::On)
         })
+    }
+
+    /// Has the kernel take what came; the next thing is to have it written.
+    fn fill(&mut self, cx: &mut Context<'_>, from: &TcpStream) -> Poll<Passed> {
+        let Some(mut pipe) = self.pipe.take().or_else(Pipe::lend) else {
+            self.pipes = 0;
+            return Poll::Ready(Passed::On);
+        };
+        let filled = match pipe.poll_fill(cx, from) {
+            Poll::Pending => {
+                pipe.give_back();
+                return Poll::Pending;
+            }
+            Poll::Ready(filled) => filled,
+        };
+        self.pipe = Some(pipe);
+        match filled {
+            Ok(taken) => {
+                self.read_ended = taken == 0;
+                self.count(taken);
+                Poll::Ready(Passed::On)
+            }
+            Err(error) => Poll::Ready(Passed::Broken(broken(self.from, &error))),
+        }
+    }
+
+    /// So much came at once.
+    const fn count(&mut self, came: usize) {
+        self.pipes = if came >= LARGE { SMALL_ONES } else { self.pipes.saturating_sub(1) };
     }
 
     fn wrote(&mut self, written: usize) {
