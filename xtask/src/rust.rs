@@ -63,7 +63,7 @@ pub(crate) fn unit() -> Stage {
                 }
             };
             // Built first, so that the tests have a limit of their own: they take a minute, unless one hangs.
-            step("unit-build").arg("--no-run").run()?;
+            step("unit-build").arg("--no-run").limit(Duration::from_secs(1500)).run()?;
             step("unit").arg("--no-fail-fast").limit(Duration::from_secs(400)).keep(closing_line).run()
         }),
     }

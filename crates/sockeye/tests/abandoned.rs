@@ -2,16 +2,14 @@
 //! a peer that goes on talking, on a thread that is ending. What `send` accepted is delivered, then Close 1001, and nothing
 //! is left within the closing deadline.
 
-mod support;
-
 use std::cell::RefCell;
 use std::future::pending;
 use std::mem::forget;
 use std::time::Duration;
 
+use crate::support::{client_frame, in_time, read_close, read_frame, soon};
 use sockeye::{CloseCode, Limits, Role, WebSocket, drive};
 use sockeye_proto::frame::Opcode;
-use support::{client_frame, in_time, read_close, read_frame, soon};
 use tokio::io::{AsyncWriteExt, DuplexStream};
 use tokio::net::TcpSocket;
 use tokio::runtime::{Builder, Handle, Runtime};

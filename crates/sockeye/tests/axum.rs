@@ -2,11 +2,10 @@
 
 #[path = "support/http2.rs"]
 mod http2;
-mod support;
-
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::support::{client_frame, echo, exchange, in_time, open, read_close, read_frame, request};
 use axum::response::Response;
 use axum::routing::any;
 use axum::{Extension, Router};
@@ -14,7 +13,6 @@ use http::StatusCode;
 use http2::{Http2, connect, get};
 use sockeye::{CloseCode, Drain, Limits, Message, Upgrade, Upgrader};
 use sockeye_proto::frame::Opcode;
-use support::{client_frame, echo, exchange, in_time, open, read_close, read_frame, request};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 

@@ -1,7 +1,6 @@
 //! A WebSocket over a stream on which somebody else has done the handshake.
 
-mod support;
-
+use crate::support::client_frame;
 use bytes::Bytes;
 use http::Request;
 use sockeye::{Budget, CloseCode, Compression, Limits, Message, Role, WebSocket};
@@ -9,7 +8,6 @@ use sockeye_proto::frame::Opcode;
 use sockeye_proto::handshake::client::{self, Offer, Target};
 use sockeye_proto::handshake::server::{Options, accept_request};
 use sockeye_proto::handshake::{Agreed, Key};
-use support::client_frame;
 use tokio::io::duplex;
 use tokio::net::{TcpListener, TcpStream};
 

@@ -2,17 +2,15 @@
 //! a time and is not ready every other time, and over one that fails after so many bytes. The peer is a strict one: it
 //! parses each frame, and knows which messages may come.
 
-mod support;
-
 use std::future::poll_fn;
 use std::io::{Error as IoError, ErrorKind};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use crate::support::{client_frame, in_time, read_frame, read_head, soon, switching};
 use sockeye::{CloseCode, Error, Limits, Message, MessageKind, Prepared, Role, WebSocket, connect};
 use sockeye_proto::frame::Opcode;
-use support::{client_frame, in_time, read_frame, read_head, soon, switching};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;

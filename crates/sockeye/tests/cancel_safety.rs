@@ -1,15 +1,13 @@
 //! What dropping a future does, tried at every poll: over a transport that takes and gives a few bytes at a time and is
 //! not ready every other time.
 
-mod support;
-
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use crate::support::Broken;
 use sockeye::{CloseCode, Error, Limits, Message, Role, WebSocket};
-use support::Broken;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 
 /// A stream that is ready every other time only.

@@ -1,12 +1,10 @@
 //! The client against servers that answer wrong, and against our own.
 
-mod support;
-
 use std::net::SocketAddr;
 
+use crate::support::{accept_for, client_frame, echo_server, read_close, read_frame, read_head, server_frame, start};
 use sockeye::{CloseCode, Error, HandshakeError, Message, WebSocket};
 use sockeye_proto::frame::Opcode;
-use support::{accept_for, client_frame, echo_server, read_close, read_frame, read_head, server_frame, start};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 

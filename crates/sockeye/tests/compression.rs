@@ -1,12 +1,11 @@
 //! permessage-deflate (RFC 7692) on a real socket: what is agreed on, what is compressed, what is refused.
 
-mod support;
-
 use std::sync::Arc;
 
+use crate::support;
+use crate::support::{echo, exchange, open, read_close, read_frame, request, start};
 use sockeye::{CloseCode, Compression, Error, Limits, Message, Prepared, Upgrader, Violation, WebSocket};
 use sockeye_proto::frame::{Header, Opcode, Parse};
-use support::{echo, exchange, open, read_close, read_frame, request, start};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 

@@ -1,15 +1,13 @@
 //! What can be set about a client's connection before it is opened, and what becomes of an answer that opens none.
 
-mod support;
-
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::support::{echo, echo_server, in_time, read_head, start};
 use bytes::Bytes;
 use sockeye::{Connect, Error, ErrorKind, HandshakeError, Limits, Message, Phase, WebSocket};
-use support::{echo, echo_server, in_time, read_head, start};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 

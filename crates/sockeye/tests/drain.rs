@@ -1,16 +1,15 @@
 //! A server that stops: who is told what and when, and who is left.
 
-mod support;
-
 use std::convert::Infallible;
 use std::time::Duration;
 
+use crate::support;
+use crate::support::{Within, echo, exchange, in_time, open, read_close, request};
 use http::Response;
 use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
 use sockeye::{Body, CloseCode, CloseReason, Drain, Limits, Role, Server, Upgrader, WebSocket};
-use support::{Within, echo, exchange, in_time, open, read_close, request};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;

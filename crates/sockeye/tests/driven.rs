@@ -3,8 +3,6 @@
 
 #![expect(clippy::cast_possible_truncation, reason = "numbers that are written as bytes")]
 
-mod support;
-
 use std::future::{pending, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -12,9 +10,9 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
+use crate::support::{client_frame, in_time, open, read_close, read_frame, soon, start};
 use sockeye::{ClosedBy, Error, HandlerResult, Limits, Message, Role, WebSocket};
 use sockeye_proto::frame::Opcode;
-use support::{client_frame, in_time, open, read_close, read_frame, soon, start};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;

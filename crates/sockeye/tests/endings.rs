@@ -1,16 +1,14 @@
 //! How connections end: cut off in every state, over TCP and TLS, at both ends; and closing as a value.
 
-mod support;
-
 use core::future::poll_fn;
 use core::pin::pin;
 use core::task::Poll;
 use std::io;
 use std::time::Duration;
 
+use crate::support::{client_frame, open, read_close, read_frame, read_head, server_frame, start, switching};
 use sockeye::{CloseCode, Closed, ClosedBy, Error, ErrorKind, Limits, Message, Role, WebSocket};
 use sockeye_proto::frame::Opcode;
-use support::{client_frame, open, read_close, read_frame, read_head, server_frame, start, switching};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::unbounded_channel;
@@ -344,7 +342,7 @@ mod tls {
                 let stream = TcpStream::connect(address).await.unwrap();
                 let name = ServerName::try_from("127.0.0.1").unwrap();
                 let mut stream = TlsConnector::from(client).connect(name, stream).await.unwrap();
-                let head = support::exchange(&mut stream, support::request("").as_bytes()).await;
+                let head = crate::support::exchange(&mut stream, crate::support::request("").as_bytes()).await;
                 assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
                 (given.recv().await.unwrap(), Peer::Tls(Box::new(stream.into())))
             }

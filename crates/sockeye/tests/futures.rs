@@ -1,17 +1,14 @@
 //! `Stream` and `Sink`, polled by hand as combinators do.
-#![cfg(feature = "futures")]
-
-mod support;
 
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::time::Duration;
 
+use crate::support::{client_frame, read_close, read_frame, soon};
 use futures_core::{FusedStream, Stream};
 use futures_sink::Sink;
 use sockeye::{Error, Limits, Message, Role, WebSocket};
 use sockeye_proto::frame::Opcode;
-use support::{client_frame, read_close, read_frame, soon};
 use tokio::io::{AsyncWriteExt, DuplexStream};
 
 fn server(capacity: usize, queue: usize) -> (WebSocket, DuplexStream) {

@@ -1,19 +1,17 @@
 //! One connection used from many places: its halves and senders, the queue between them and the wire, and its end as
 //! each of them learns of it. Time stands still unless nothing else is left to do: whoever is not woken misses `soon`.
 
-mod support;
-
 use std::io::ErrorKind;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
+use crate::support::{Broken, client_frame, read_close, read_frame, soon};
 use sockeye::{
     CloseCode, Closed, ClosedBy, Error, Limits, Message, Phase, Role, Sender, TrySendError, WebSocket, drive,
 };
 use sockeye_proto::frame::Opcode;
-use support::{Broken, client_frame, read_close, read_frame, soon};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::task::{JoinSet, yield_now};
 

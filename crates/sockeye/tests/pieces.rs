@@ -1,12 +1,10 @@
 //! Messages that are handed on in pieces, by reference, as they arrive.
 
-mod support;
-
 use std::io::ErrorKind;
 
+use crate::support::{client_frame, read_frame, soon};
 use sockeye::{Error, Limits, MessageKind, Role, WebSocket};
 use sockeye_proto::frame::Opcode;
-use support::{client_frame, read_frame, soon};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, DuplexStream};
 
 fn server(capacity: usize) -> (WebSocket, DuplexStream) {

@@ -1,14 +1,13 @@
 //! The client through proxies: what it asks them, what passes through them, and what it says when they refuse.
 
-mod support;
-
 use core::error::Error as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::support;
+use crate::support::{echo_server, in_time, read_head};
 use sockeye::{Connect, Error, ErrorKind, Message, Phase, ProxyError};
-use support::{echo_server, in_time, read_head};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -289,7 +288,7 @@ async fn socks_4a_takes_the_name_too() {
 /// The environment is a process's own, so the test runs itself again in one.
 #[tokio::test]
 async fn the_environment_says_which_proxy_and_for_whom() {
-    const NAME: &str = "the_environment_says_which_proxy_and_for_whom";
+    const NAME: &str = "proxies::the_environment_says_which_proxy_and_for_whom";
     const URL: &str = "SOCKEYE_TEST_URL";
     if let Ok(url) = std::env::var(URL) {
         let attempt =

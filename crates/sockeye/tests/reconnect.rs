@@ -1,16 +1,14 @@
 //! A client that connects again: what it tells, what it sends on which connection, and what becomes of every message.
 
-mod support;
-
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::support::{in_time, read_frame, read_head, server_frame, switching};
 use sockeye::reconnect::{Backoff, Disconnected, EndedBy, Event, Reconnecting, Unsent};
 use sockeye::{CloseCode, ClosedBy, Error, HandshakeError, Limits, Message, TrySendError};
 use sockeye_proto::frame::Opcode;
-use support::{in_time, read_frame, read_head, server_frame, switching};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -786,8 +784,7 @@ fn judge(sent: u64, delivered: &[u64], fates: &Fates) {
 /// The server is a process of its own, this test run again: it is killed and started anew, with no chance to say anything.
 #[tokio::test]
 async fn a_server_is_killed_and_started_again_and_of_a_thousand_messages_none_is_lost_without_a_word_nor_sent_twice() {
-    const NAME: &str =
-        "a_server_is_killed_and_started_again_and_of_a_thousand_messages_none_is_lost_without_a_word_nor_sent_twice";
+    const NAME: &str = "reconnect::a_server_is_killed_and_started_again_and_of_a_thousand_messages_none_is_lost_without_a_word_nor_sent_twice";
     const PORT: &str = "SOCKEYE_TEST_PORT";
     if let Ok(port) = std::env::var(PORT) {
         let listener = TcpListener::bind(("127.0.0.1", port.parse().unwrap())).await.unwrap();

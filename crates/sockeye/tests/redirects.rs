@@ -1,13 +1,12 @@
 //! The client sent elsewhere: how far it goes, and what it takes along.
 
-mod support;
-
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::support;
+use crate::support::{in_time, read_head, switching};
 use sockeye::{Connect, Error, ErrorKind, HandshakeError, Phase};
-use support::{in_time, read_head, switching};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 

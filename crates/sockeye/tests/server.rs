@@ -1,14 +1,13 @@
 //! The server on a real socket: what a client sends byte by byte, and what comes back.
 
-mod support;
-
 use std::time::Duration;
 
-use sockeye::{CloseCode, Limits, OriginPolicy, Upgrader, WebSocket};
-use sockeye_proto::frame::{Header, Opcode};
-use support::{
+use crate::support;
+use crate::support::{
     KEY, client_frame, echo, echo_server, exchange, open, read_close, read_frame, read_head, request, start,
 };
+use sockeye::{CloseCode, Limits, OriginPolicy, Upgrader, WebSocket};
+use sockeye_proto::frame::{Header, Opcode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 

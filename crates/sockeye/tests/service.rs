@@ -1,14 +1,13 @@
 //! A `Server`: ordinary requests beside WebSockets, asking before the 101, limits on connections, deadlines.
 
-mod support;
-
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::support;
+use crate::support::{Within, echo, exchange, in_time, open, read_frame, read_head, request};
 use http::{Method, StatusCode, header};
 use sockeye::{Body, Message, Peer, Refusal, Request, Response, Server, ServerBuilder, WebSocket};
-use support::{Within, echo, exchange, in_time, open, read_frame, read_head, request};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, DuplexStream, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::mpsc;

@@ -2,14 +2,13 @@
 
 #![expect(clippy::cast_possible_truncation, reason = "numbers that are written as bytes")]
 
-mod support;
-
 use std::io::ErrorKind;
 use std::time::Duration;
 
+use crate::support;
+use crate::support::{client_frame, read_close, read_frame, soon, start};
 use sockeye::{Compression, Error, Limits, Message, MessageKind, Role, Upgrader, WebSocket};
 use sockeye_proto::frame::{Header, Opcode};
-use support::{client_frame, read_close, read_frame, soon, start};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::task::yield_now;
 

@@ -9,8 +9,7 @@ use sockeye_proto::frame::Opcode;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 use tokio::net::{TcpListener, TcpStream};
 
-mod support;
-use support::{client_frame, echo, in_time, read_head};
+use crate::support::{client_frame, echo, in_time, read_head};
 
 fn ends() -> Ends {
     Ends { begins: Begins::Frames(None), ..Ends::default() }

@@ -1,19 +1,18 @@
 //! WebSockets over TLS: who is trusted, what is agreed on, and what the end of the stream means.
 
-mod support;
-
 use core::error::Error as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::support;
+use crate::support::{client_frame, echo, exchange, read_frame, read_head, request, server_frame, start};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyPair, date_time_ymd};
 use sockeye::rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer, ServerName};
 use sockeye::rustls::server::WebPkiClientVerifier;
 use sockeye::rustls::{self, AlertDescription, ClientConfig, RootCertStore, ServerConfig};
 use sockeye::{CloseCode, Connect, Error, Message, TlsError, WebSocket};
 use sockeye_proto::frame::Opcode;
-use support::{client_frame, echo, exchange, read_frame, read_head, request, server_frame, start};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -398,7 +397,7 @@ async fn a_client_that_stalls_in_the_tls_handshake_or_behind_it_is_let_go_after_
 /// Roots are loaded once for a process and the environment says which, so the test runs itself again in one of its own.
 #[tokio::test]
 async fn without_a_configuration_the_roots_of_the_system_are_trusted() {
-    const NAME: &str = "without_a_configuration_the_roots_of_the_system_are_trusted";
+    const NAME: &str = "tls::without_a_configuration_the_roots_of_the_system_are_trusted";
     const URL: &str = "SOCKEYE_TEST_URL";
     if let Ok(url) = std::env::var(URL) {
         for _ in 0..2 {

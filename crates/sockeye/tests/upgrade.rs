@@ -1,16 +1,15 @@
 //! `upgrade` in a hyper service: pages and WebSockets on one port.
 
-mod support;
-
 use std::convert::Infallible;
 
+use crate::support;
+use crate::support::{echo, exchange, open, read_frame, request};
 use http::{Request, Response};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use sockeye::{Limits, Message, OriginPolicy, Upgrader};
-use support::{echo, exchange, open, read_frame, request};
 use tokio::net::{TcpListener, TcpStream};
 
 async fn service(mut request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
