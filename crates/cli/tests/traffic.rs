@@ -2,7 +2,7 @@
 
 #[path = "../../traffic/tests/support/mod.rs"]
 #[allow(dead_code, reason = "each test uses a part of it")]
-#[allow(clippy::cast_possible_truncation, reason = "captures by hand are short")]
+#[expect(clippy::cast_possible_truncation, reason = "captures by hand are short")]
 mod support;
 
 use std::io::{BufRead, BufReader, Write};

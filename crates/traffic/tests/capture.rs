@@ -1,5 +1,5 @@
 //! Captures: TCP put together from packets in any order, in any file.
-#![allow(clippy::cast_possible_truncation, reason = "captures by hand are short")]
+#![expect(clippy::cast_possible_truncation, reason = "captures by hand are short")]
 
 mod support;
 
