@@ -38,17 +38,19 @@ impl Answer {
                 At::Body(body) => body.take(&bytes[taken..])?,
                 At::Head(head) => {
                     let looked = head.len();
-                    head.extend_from_slice(&bytes[taken..]);
+                    let piece = &bytes[taken..];
+                    let piece = &piece[..piece.len().min(MAX_HEAD - looked)];
+                    head.extend_from_slice(piece);
                     match head_end(head, looked) {
                         Some(end) => {
                             self.at = after(&head[..end], &self.method)?;
                             end - looked
                         }
                         None if !Response::may_begin(head) => return Err("it is no HTTP/1.1".to_owned()),
-                        None if head.len() > MAX_HEAD => {
+                        None if head.len() == MAX_HEAD => {
                             return Err(format!("its head has more than {MAX_HEAD} bytes"));
                         }
-                        None => bytes.len() - taken,
+                        None => piece.len(),
                     }
                 }
             };
@@ -99,6 +101,18 @@ mod tests {
     }
 
     #[test]
+    fn how_long_a_head_may_be_does_not_depend_on_how_it_comes() {
+        let of = |len: usize| format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n", "y".repeat(len - 24));
+        for (len, may_pass) in [(MAX_HEAD, true), (MAX_HEAD + 1, false), (3 * MAX_HEAD, false)] {
+            for step in [len, len - 1, 1000, 1] {
+                let mut passing = Answer::to(Method::GET);
+                let passes = of(len).as_bytes().chunks(step).all(|piece| passing.take(piece).is_ok());
+                assert_eq!(passes, may_pass, "{len} bytes in pieces of {step}");
+            }
+        }
+    }
+
+    #[test]
     fn what_is_no_answer_is_told() {
         let long = format!("HTTP/1.1 200 OK\r\nX: {}", "y".repeat(2 * MAX_HEAD));
         for bytes in [
@@ -108,6 +122,7 @@ mod tests {
             "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n",
             "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n",
             "HTTP/1.1 xyz\r\n\r\n",
+            "\r\nHTTP/1.1 200 OK\r\n\r\n",
             &long,
         ] {
             assert!(Answer::to(Method::GET).take(bytes.as_bytes()).is_err(), "{bytes:?}");

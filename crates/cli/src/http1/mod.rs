@@ -45,9 +45,27 @@ impl fmt::Display for Refused {
     }
 }
 
-/// Where a head ends in these bytes, of which so many have been looked through before: behind its empty line.
+/// Where a head ends in these bytes, of which so many have been looked through before: behind its empty line, and where one
+/// may end at all. So it does not depend on how much comes at once which head is too long.
 pub(crate) fn head_end(bytes: &[u8], looked: usize) -> Option<usize> {
+    let bytes = &bytes[..bytes.len().min(MAX_HEAD)];
     // The empty line may have begun in what came before.
-    let start = looked.saturating_sub(3);
+    let start = looked.saturating_sub(3).min(bytes.len());
     bytes[start..].windows(4).position(|four| four == b"\r\n\r\n").map(|at| start + at + 4)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_ends_where_one_may_end_however_it_comes() {
+        for len in [4, MAX_HEAD - 1, MAX_HEAD, MAX_HEAD + 1, 3 * MAX_HEAD] {
+            let head = ["x".repeat(len - 4), "\r\n\r\n".to_owned(), "behind".to_owned()].concat();
+            for looked in [0, 1, len / 2, len - 1].map(|looked| looked.min(MAX_HEAD)) {
+                let expected = (len <= MAX_HEAD).then_some(len);
+                assert_eq!(head_end(head.as_bytes(), looked), expected, "{len} bytes, of which {looked} are known");
+            }
+        }
+    }
 }
