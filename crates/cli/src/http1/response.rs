@@ -21,8 +21,9 @@ impl Response {
         let mut slots = [httparse::EMPTY_HEADER; MAX_FIELDS];
         let mut parsed = httparse::Response::new(&mut slots);
         match parsed.parse(bytes) {
-            Ok(httparse::Status::Complete(len)) if len == bytes.len() => {}
-            Ok(_) => return Err("a line of its head does not end with CR LF".to_owned()),
+            // The parser takes empty lines before it.
+            Ok(httparse::Status::Complete(len)) if len == bytes.len() && Self::may_begin(bytes) => {}
+            Ok(_) => return Err("it begins with an empty line, or a line does not end with CR LF".to_owned()),
             Err(error) => return Err(error.to_string()),
         }
         let status = parsed.code.and_then(|code| StatusCode::from_u16(code).ok());
