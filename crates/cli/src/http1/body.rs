@@ -20,8 +20,12 @@ pub(crate) enum Chunk {
     Size(Vec<u8>),
     /// In a chunk's data and the line end behind it: so many bytes are to come.
     Data(u64),
-    /// Behind the last chunk, in a line of which so many bytes have come: a trailer, or the empty one that ends all.
-    Trailer(usize),
+    /// Behind the last chunk, in a line: a trailer, or the empty one that ends all.
+    Trailer {
+        is_empty: bool,
+        /// The byte before was the CR of its end.
+        ends: bool,
+    },
     Ended,
 }
 
@@ -80,10 +84,10 @@ impl Chunk {
         match self {
             Self::Size(line) => {
                 let end = bytes.iter().position(|&byte| byte == b'\n').map_or(bytes.len(), |at| at + 1);
-                line.extend_from_slice(&bytes[..end]);
-                if line.len() > MAX_LINE {
+                if line.len() + end > MAX_LINE {
                     return Err("a chunk's size is longer than any");
                 }
+                line.extend_from_slice(&bytes[..end]);
                 if line.ends_with(b"\n") {
                     if !line.ends_with(b"\r\n") {
                         return Err("a line of a chunk's size does not end as it has to");
@@ -93,7 +97,7 @@ impl Chunk {
                         return Err("a chunk's size is none");
                     }
                     *self = match httparse::parse_chunk_size(line) {
-                        Ok(httparse::Status::Complete((_, 0))) => Self::Trailer(0),
+                        Ok(httparse::Status::Complete((_, 0))) => Self::Trailer { is_empty: true, ends: false },
                         Ok(httparse::Status::Complete((_, size))) => {
                             Self::Data(size.checked_add(2).ok_or("a chunk is too large")?)
                         }
@@ -103,20 +107,34 @@ impl Chunk {
                 Ok(end)
             }
             Self::Data(left) => {
-                let taken = bytes.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
+                let data = bytes.len().min(usize::try_from(left.saturating_sub(2)).unwrap_or(usize::MAX));
+                let line_end = if *left == 1 { &b"\n"[..] } else { b"\r\n" };
+                let behind = &bytes[data..bytes.len().min(data + line_end.len())];
+                // Whoever takes something else for it sees the next chunk elsewhere.
+                if !line_end.starts_with(behind) {
+                    return Err("no line ends where a chunk's data does");
+                }
+                let taken = data + behind.len();
                 *left -= taken as u64;
                 if *left == 0 {
                     *self = Self::Size(Vec::new());
                 }
                 Ok(taken)
             }
-            Self::Trailer(len) => {
-                let end = bytes.iter().position(|&byte| byte == b'\n');
-                *len += end.map_or(bytes.len(), |at| at + 1);
-                if end.is_some() {
-                    *self = if *len <= 2 { Self::Ended } else { Self::Trailer(0) };
+            Self::Trailer { is_empty, ends } => {
+                for (at, &byte) in bytes.iter().enumerate() {
+                    match (*ends, byte) {
+                        (true, b'\n') if *is_empty => {
+                            *self = Self::Ended;
+                            return Ok(at + 1);
+                        }
+                        (true, b'\n') => (*is_empty, *ends) = (true, false),
+                        (false, b'\r') => *ends = true,
+                        (true, _) | (false, b'\n') => return Err("a trailer's line does not end as it has to"),
+                        (false, _) => *is_empty = false,
+                    }
                 }
-                Ok(end.map_or(bytes.len(), |at| at + 1))
+                Ok(bytes.len())
             }
             Self::Ended => Ok(0),
         }
@@ -168,6 +186,26 @@ mod tests {
                 assert_eq!(body.has_ended(), taken == chunked.len());
             }
             assert_eq!(taken, chunked.len(), "in pieces of {step}");
+        }
+    }
+
+    #[test]
+    fn a_line_of_chunks_that_does_not_end_with_cr_lf_is_told_however_it_is_cut() {
+        for bytes in [
+            "2\r\nhi\n\n0\r\n\r\n",
+            "2\r\nhixx0\r\n\r\n",
+            "2\r\nhi\rx0\r\n\r\n",
+            "2\r\nhi0\r\n\r\n",
+            "0\r\n\n",
+            "0\r\nx\n\r\n",
+            "0\r\nTrailer: x\n\r\n",
+            "0\r\nTrailer: x\r\r\n\r\n",
+        ] {
+            for step in 1..=bytes.len() {
+                let mut body = body(&[("transfer-encoding", "chunked")]).unwrap();
+                let told = bytes.as_bytes().chunks(step).any(|piece| body.take(piece).is_err());
+                assert!(told, "{bytes:?} in pieces of {step}");
+            }
         }
     }
 
