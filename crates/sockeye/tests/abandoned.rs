@@ -7,19 +7,13 @@ use std::future::pending;
 use std::mem::forget;
 use std::time::Duration;
 
-use crate::support::{client_frame, in_time, read_close, read_frame, soon};
+use crate::support::{client_frame, in_time, read_close, read_frame, server, soon};
 use sockeye::{CloseCode, Limits, Role, WebSocket, drive};
 use sockeye_proto::frame::Opcode;
 use tokio::io::{AsyncWriteExt, DuplexStream};
 use tokio::net::TcpSocket;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::yield_now;
-
-/// A server's end over a wire that holds `capacity` bytes, and the wire's other end.
-fn server(capacity: usize) -> (WebSocket, DuplexStream) {
-    let (near, far) = tokio::io::duplex(capacity);
-    (WebSocket::from_stream(near, Role::Server, Limits::default()), far)
-}
 
 /// The peer gets so many times 800 bytes, then 1001, and ends the connection, too: no task is left of it.
 async fn gets_all(mut peer: DuplexStream, messages: usize, tasks: usize) {

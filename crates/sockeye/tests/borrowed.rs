@@ -14,7 +14,7 @@ use sockeye::{
     ProtocolError, Role, Upgrader, Violation, WebSocket,
 };
 use sockeye_proto::frame::Opcode;
-use support::{client_frame, in_time, open, read_close, read_frame, server_frame, soon, start};
+use support::{client_frame, in_time, open, read_close, read_frame, server_frame, soon, start, text};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::time::sleep;
 
@@ -22,10 +22,6 @@ use tokio::time::sleep;
 fn pair(capacity: usize) -> (WebSocket, DuplexStream) {
     let (near, far) = tokio::io::duplex(capacity);
     (WebSocket::from_stream(near, Role::Server, Limits::default().message(300)), far)
-}
-
-fn text(payload: &str) -> Vec<u8> {
-    client_frame(true, Opcode::TEXT, payload.as_bytes())
 }
 
 async fn echo(mut ws: WebSocket) -> HandlerResult {

@@ -8,7 +8,7 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use crate::support::{client_frame, in_time, read_frame, read_head, soon, switching};
+use crate::support::{client_frame, in_time, read_frame, read_head, soon, switching, text};
 use sockeye::{CloseCode, Error, Limits, Message, MessageKind, Prepared, Role, WebSocket, connect};
 use sockeye_proto::frame::Opcode;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
@@ -150,10 +150,6 @@ fn strict_peer(peer: DuplexStream, script: Vec<u8>) -> JoinHandle<Heard> {
         let _ = writer.await;
         heard
     })
-}
-
-fn text(payload: &str) -> Vec<u8> {
-    client_frame(true, Opcode::TEXT, payload.as_bytes())
 }
 
 /// Drives a connection to its end after a future on it was dropped: it can still send, and close.

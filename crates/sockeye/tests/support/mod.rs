@@ -6,13 +6,14 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use sockeye::{HandlerResult, Listener, Serve, WebSocket};
+use sockeye::{HandlerResult, Limits, Listener, Role, Serve, WebSocket};
 use sockeye_proto::frame::{Header, Opcode, Parse};
 use sockeye_proto::handshake::{Key, accept};
 use sockeye_proto::mask::{self, MaskingKey};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
+use tokio::task::yield_now;
 
 pub(crate) const KEY: MaskingKey = MaskingKey::new([0x37, 0xfa, 0x21, 0x3d]);
 
@@ -23,6 +24,16 @@ pub(crate) fn client_frame(fin: bool, opcode: Opcode, payload: &[u8]) -> Vec<u8>
     bytes.extend_from_slice(payload);
     mask::apply(KEY, 0, &mut bytes[start..]);
     bytes
+}
+
+/// A text message of a client.
+pub(crate) fn text(payload: &str) -> Vec<u8> {
+    client_frame(true, Opcode::TEXT, payload.as_bytes())
+}
+
+/// A client's Close with this code.
+pub(crate) fn close_frame(code: u16) -> Vec<u8> {
+    client_frame(true, Opcode::CLOSE, &code.to_be_bytes())
 }
 
 /// A frame as a server sends it.
@@ -153,6 +164,19 @@ pub(crate) async fn open(address: SocketAddr) -> TcpStream {
     let head = exchange(&mut stream, request("").as_bytes()).await;
     assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
     stream
+}
+
+/// A server's end over a wire that holds `capacity` bytes, and the wire's other end.
+pub(crate) fn server(capacity: usize) -> (WebSocket, DuplexStream) {
+    let (near, far) = tokio::io::duplex(capacity);
+    (WebSocket::from_stream(near, Role::Server, Limits::default()), far)
+}
+
+/// All other tasks run until they wait.
+pub(crate) async fn others_wait() {
+    for _ in 0..50 {
+        yield_now().await;
+    }
 }
 
 /// Less than any deadline of the connection's own: who waits longer was not woken.
