@@ -5,16 +5,11 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { Source } from '../interop/deflate.mjs';
-import { launch, openPage } from './browser.mjs';
+import { given, launch, openPage } from './browser.mjs';
 import { relay } from './relay.mjs';
 
 const SIZES = [0, 1, 125, 126, 127, 65_535, 65_536, 1 << 20, 5_000_000];
 const MANY = 1000;
-
-const given = (name) => {
-  if (!process.env[name]) throw new Error(`${name} is not set; cargo xtask test browser sets it`);
-  return process.env[name];
-};
 
 let browser;
 let front; // in front of `sockeye serve --compression`, and where the page comes from

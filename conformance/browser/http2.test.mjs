@@ -5,14 +5,9 @@ import assert from 'node:assert/strict';
 import { X509Certificate, createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
-import { launch, openPage } from './browser.mjs';
+import { given, launch, openPage } from './browser.mjs';
 
 const LIMIT = { timeout: 60_000 };
-
-const given = (name) => {
-  if (!process.env[name]) throw new Error(`${name} is not set; cargo xtask test browser sets it`);
-  return process.env[name];
-};
 
 let browser;
 let opened;

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { launch, openPage } from './browser.mjs';
+import { figureOf, launch, openPage } from './browser.mjs';
 
 const LIMIT = { timeout: 60_000 };
 let browser;
@@ -22,19 +22,11 @@ function onThePage(name, body) {
   });
 }
 
-/** The fields of the frame in the figure, as bits; and the bytes on the wire and unmasked, out of the mask steps. */
-const figure = (page) => page.locator('#figure').evaluate((element) => {
-  const fields = {};
-  for (const { dataset } of element.querySelectorAll('.cell')) fields[dataset.name] = (fields[dataset.name] ?? '') + dataset.bits;
-  const steps = [...element.querySelectorAll('.steps code')].map((code) => code.textContent.match(/[0-9A-F]{2}/g).map((hex) => parseInt(hex, 16)));
-  return { fields, steps, record: element.dataset.record, text: element.innerText.replace(/\s+/g, ' ') };
-});
-
 onThePage('你好👋 is typed: its frame’s every field is what it must be, and the key unmasks to the text', async (page) => {
   await page.fill('#text', '你好👋');
   await page.press('#text', 'Enter');
   await page.waitForSelector('#figure[data-message="1"][data-record]');
-  const { fields, steps, record } = await figure(page);
+  const { fields, steps, record } = await figureOf(page);
   const { FIN, RSV1, RSV2, RSV3, opcode, MASK, 'Payload len': length, 'Masking-key': key, 'Payload data': shown, ...others } = fields;
   assert.deepEqual([FIN, RSV1, RSV2, RSV3, opcode, MASK, length, others], ['1', '0', '0', '0', '0001', '1', '0001010', {}]);
   const keyBytes = key.match(/.{8}/g).map((bits) => parseInt(bits, 2));
@@ -52,7 +44,7 @@ onThePage('你好👋 is typed: its frame’s every field is what it must be, an
   const echo = `${record}s`;
   await page.click(`[data-id="${echo}"]`);
   await page.waitForSelector(`#figure[data-record="${echo}"]`);
-  const answer = await figure(page);
+  const answer = await figureOf(page);
   assert.deepEqual([answer.fields.FIN, answer.fields.opcode, answer.fields.MASK, answer.fields['Payload len'], answer.fields['Masking-key']], ['1', '0001', '0', '0001010', undefined]);
   assert.match(answer.text, /“你好👋”/);
 
@@ -70,7 +62,7 @@ onThePage('each message of the page finds its own frame', async (page) => {
   for (const item of await page.locator('#messages > li[data-direction="sent"]').all()) {
     await item.locator('.figure-button').click();
     await page.waitForSelector('#figure[data-record]');
-    assert.ok((await figure(page)).text.includes(`“${await item.locator('pre').textContent()}”`));
+    assert.ok((await figureOf(page)).text.includes(`“${await item.locator('pre').textContent()}”`));
   }
 });
 
@@ -111,7 +103,7 @@ for (const [name, rules, set] of VIOLATIONS) {
     const seen = await page.locator('#figure .violations [data-rule]').evaluateAll((all) => all.map(({ dataset }) => `${dataset.rule} §${dataset.section}`));
     assert.deepEqual(seen, rules);
     // What was announced is what was sent.
-    const header = (await figure(page)).fields;
+    const header = (await figureOf(page)).fields;
     const first = parseInt(header.FIN + header.RSV1 + header.RSV2 + header.RSV3 + header.opcode, 2);
     assert.equal(before.slice(0, 2), first.toString(16).toUpperCase().padStart(2, '0'));
     await page.waitForSelector('.entry[data-kind="close"][data-from="server"]');
@@ -128,5 +120,5 @@ onThePage('a good frame of the composer comes back as an echo', async (page) => 
   await page.waitForSelector('.entry[data-from="server"][data-kind="text"]');
   await page.click('#raw-send');
   await page.waitForSelector('#figure[data-record$="f2"]');
-  assert.match((await figure(page)).text, /“Hello”/);
+  assert.match((await figureOf(page)).text, /“Hello”/);
 });
