@@ -24,6 +24,12 @@ fn run() -> Outcome {
     Step::new("browser-certificate", release_binary("certificate")).arg(&cert).arg(&key).run()?;
     let options = ["--tls-cert", &cert.to_string_lossy(), "--tls-key", &key.to_string_lossy()];
     let (_tls, tls) = sockeye_serve("browser-serve-tls", &options)?;
+    let (mut inspected, _) = sockeye_serve("browser-serve-inspect", &["--inspect"])?;
+    let to = plain.replacen("http", "ws", 1);
+    let mut proxy = Step::new("browser-proxy", release_binary("sockeye"))
+        .args(["proxy", "--quiet", "--listen", "127.0.0.1:0", "--to", &to, "--ui", "127.0.0.1:0"])
+        .serve()?;
+    let relaying = proxy.wait_for_line("listening on ")?;
     let urls = servers.wait_for_line("listening on ")?;
     // The files are named in the package, because what `node --test FOLDER` means differs between Node's versions.
     Step::new("browser", "npm")
@@ -34,6 +40,9 @@ fn run() -> Outcome {
         .env("SOCKEYE_TLS_URL", tls)
         .env("SOCKEYE_TLS_CERT", &cert)
         .env("SOCKEYE_DEFLATE_URLS", urls)
+        .env("SOCKEYE_INSPECT_URL", inspected.wait_for_line("inspect at ")?)
+        .env("SOCKEYE_PROXY_URL", relaying.split(',').next().unwrap_or_default())
+        .env("SOCKEYE_UI_URL", proxy.wait_for_line("inspect at ")?)
         .limit(Duration::from_secs(900))
         .keep(closing_line)
         .run()

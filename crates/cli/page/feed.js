@@ -134,13 +134,14 @@ export function takeToken() {
 /** A token that the program does not know is of no further use. */
 export const forgetToken = () => sessionStorage.removeItem(TOKEN);
 
-/** Why the program gave no WebSocket at this address: a browser does not tell a page, but the same question by HTTP does. */
-export async function whyRefused(url) {
+/** How the program answers where it gives no WebSocket: a browser does not tell a page, but the same question by HTTP does. */
+export async function refusal(url) {
   try {
     const response = await fetch(url.replace(/^ws/, 'http'));
+    const { status } = response;
     const isText = response.headers.get('content-type')?.startsWith('text/plain');
-    return isText && response.status !== 426 ? (await response.text()).trim().slice(0, 500) : '';
+    return { status, why: isText && status !== 426 ? (await response.text()).trim().slice(0, 500) : '' };
   } catch {
-    return ''; // nothing listens
+    return { status: null, why: '' }; // nothing listens
   }
 }

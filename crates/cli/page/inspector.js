@@ -3,7 +3,7 @@
 import { ConnectionList } from './connections.js';
 import { drawEntry } from './detail.js';
 import { $ } from './dom.js';
-import { Feed, forgetToken, takeToken, watchWord, whyRefused } from './feed.js';
+import { Feed, forgetToken, refusal, takeToken, watchWord } from './feed.js';
 import { Filter } from './filter.js';
 import { say, sayNothing } from './language.js';
 import { FrameList, exportLines } from './list.js';
@@ -103,19 +103,31 @@ export class Inspector {
       sayNothing(place);
       if (this.#wanted) say(place, 'feed.not_here', { id: this.#wanted });
     } else if (state === 'none') {
-      const why = await whyRefused(url);
-      if (this.#token) {
-        // What the token would have shown is not to be had: this page's own connections are.
-        forgetToken();
-        this.#token = null;
-        say($('feed-problem'), 'feed.wrong_token', { why });
-        $('feed-problem').hidden = false;
-        return this.#start();
-      }
-      say(place, 'feed.none', { why });
-      this.#ready(null);
+      this.#refused(await refusal(url));
     } else {
       say(place, `feed.${state}`, { seconds });
+    }
+  }
+
+  /** There is no feed. The place for its state is on a part of the page that is hidden then: so it is said on top. */
+  #refused({ status, why }) {
+    const complain = (key) => {
+      say($('feed-problem'), key, { why });
+      $('feed-problem').hidden = false;
+    };
+    if (status === 403 && this.#token) {
+      // What the token would have shown is not to be had: this page's own connections may be.
+      forgetToken();
+      this.#token = null;
+      complain('feed.wrong_token');
+      this.#start();
+    } else if (status === 403) {
+      // Without the token there is nothing to see and nothing to talk to: behind a proxy the page has nothing of its own.
+      document.documentElement.dataset.mode = 'guarded';
+      complain('feed.guarded');
+    } else {
+      complain('feed.none');
+      this.#ready(null);
     }
   }
 
@@ -137,7 +149,11 @@ export class Inspector {
   }
 
   #controls() {
-    addEventListener('hashchange', () => this.#follow());
+    addEventListener('hashchange', () => {
+      // The token's address, given to a page that is open already, changes what stands behind # and loads nothing.
+      if (location.hash.startsWith('#token=')) location.reload();
+      else this.#follow();
+    });
     $('pause').onclick = () => { this.#list.paused = !this.#list.paused; };
     $('follow').onclick = () => { this.#list.following = !this.#list.following; };
     $('export').onclick = () => exportLines(this.#list.shown, 'frames.jsonl');

@@ -194,6 +194,7 @@ export const EN = {
   'feed.gone': 'The program is gone; asking again in {seconds} s. What has come stays.',
   'feed.none': 'No frames to see here. {why}',
   'feed.wrong_token': 'The token opens nothing; only frames of this page are shown. {why}',
+  'feed.guarded': 'Without the right token nothing is shown here: open this page by the URL that the program printed at its start.',
   'feed.not_here': '{id} is not here: not yet, or not any more.',
   'connections.title': 'Connections; choose one to see it alone',
   'connections.frames': 'frames: {frames}, {size}',

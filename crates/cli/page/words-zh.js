@@ -194,6 +194,7 @@ export const ZH = {
   'feed.gone': '程序不见了，{seconds} 秒后再试。已经收到的仍然保留。',
   'feed.none': '这里看不到帧。{why}',
   'feed.wrong_token': '令牌无效，只显示本页自己的帧。{why}',
+  'feed.guarded': '没有正确的令牌，这里什么也不显示：请用程序启动时打印的网址打开本页。',
   'feed.not_here': '这里没有 {id}：可能还没到，也可能已经丢弃。',
   'connections.title': '连接，点选一个就只看它',
   'connections.frames': '{frames} 帧，{size}',

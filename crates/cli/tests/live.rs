@@ -8,7 +8,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use sockeye::rustls::{ClientConfig, RootCertStore};
 use sockeye::{CloseCode, Error, HttpVersion, Message, WebSocket};
-use tokio::net::TcpSocket;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 const W: &str = "00112233445566778899aabbccddeeff";
@@ -69,6 +70,16 @@ impl Server {
             feed.more().await;
         }
         feed
+    }
+
+    /// The answer to an ordinary request.
+    async fn get(&self, path: &str) -> String {
+        let mut stream = TcpStream::connect(&self.address).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.address);
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        within(stream.read_to_string(&mut answer)).await.unwrap();
+        answer
     }
 
     /// The status and the body of an answer that opens no WebSocket.
@@ -438,6 +449,9 @@ async fn what_a_proxy_relays_is_seen_on_a_page_of_its_own_by_whoever_has_the_tok
         assert_eq!(proxy.refusal(path, None).await.0, 403, "{path}");
     }
     assert_eq!(proxy.refusal("/inspect/composer?token=no", None).await.0, 403);
+    // A browser tells a page nothing of an answer that opens no WebSocket: so the page asks as for anything else.
+    let answer = proxy.get(&other).await;
+    assert!(answer.starts_with("HTTP/1.1 403 ") && answer.contains("a token is needed"), "{answer}");
     // The page is there, and neither the server nor the proxy is by it.
     let (status, page) = proxy.refusal("/", None).await;
     assert!(status == 200 && page.starts_with("<!doctype html>"));

@@ -160,17 +160,21 @@ impl Live {
     /// Lets somebody in, or says why not: first who they are, then whether it is a WebSocket, then whether there is room.
     fn enter(&self, request: &mut Request, places: &Places, message: usize) -> Result<Entered, Box<Response>> {
         let token = self.all.as_ref().map(|(token, _)| token);
-        let who = Who::of(request.uri(), token).map_err(|why| Box::new(plain(StatusCode::FORBIDDEN, why)))?;
+        let forbidden = |why| Box::new(plain(StatusCode::FORBIDDEN, why));
+        let pages = match (Who::of(request.uri(), token).map_err(forbidden)?, &self.watched) {
+            (Who::All, _) => None,
+            (Who::Page(key), Watched::Server { pages, .. }) => Some((key, pages)),
+            (Who::Page(_), Watched::Proxy { .. }) => return Err(forbidden(TOKEN_NEEDED)),
+        };
         // Pages of this server alone, whoever else may connect to /echo.
         let upgrader = Upgrader::default().origin(OriginPolicy::SameHost).limits(Limits::default().message(message));
         let upgrade = upgrader.upgrade(request).map_err(|refusal| Box::new(refusal.response()))?;
         let full = || Box::new(plain(StatusCode::SERVICE_UNAVAILABLE, FULL));
-        let sees_all = matches!(who, Who::All);
+        let sees_all = pages.is_none();
         let permit = places.take(sees_all).ok_or_else(full)?;
-        let guest = match (who, &self.watched) {
-            (Who::Page(key), Watched::Server { pages, .. }) => pages.enter(key),
-            (Who::Page(_), Watched::Proxy { .. }) => return Err(Box::new(plain(StatusCode::FORBIDDEN, TOKEN_NEEDED))),
-            (Who::All, _) => self.all.as_ref().map(|(_, room)| Guest::of_all(Arc::clone(room))),
+        let guest = match pages {
+            Some((key, pages)) => pages.enter(key),
+            None => self.all.as_ref().map(|(_, room)| Guest::of_all(Arc::clone(room))),
         };
         Ok(Entered { upgrade, guest: guest.ok_or_else(full)?, sees_all, permit })
     }
