@@ -61,6 +61,15 @@ playing('every record of the feed is a row: who sent it, what it is, its length 
   assert.match(await page.locator('[data-id="c2f1"]').getAttribute('class'), /bad/);
 });
 
+playing('the first frame does not move the list from under the pointer', [], async (page, server) => {
+  const top = () => page.locator('#frames').evaluate((element) => element.getBoundingClientRect().top);
+  await page.waitForSelector('#feed-state[data-state="live"]', { state: 'attached' });
+  const before = await top();
+  server.tell(await many(1));
+  await page.waitForSelector('.sparkline');
+  assert.equal(await top(), before);
+});
+
 playing('the figure has the real key, the mask steps and the characters of 你好👋', recorded, async (page) => {
   const { fields, steps, text } = await show(page, 'c1f1');
   assert.deepEqual(
