@@ -7,7 +7,7 @@ import { EN } from '../../crates/cli/page/words-en.js';
 import { ZH } from '../../crates/cli/page/words-zh.js';
 import { launch, openPage } from './browser.mjs';
 import { program } from './program.mjs';
-import { recorded } from './records.mjs';
+import { made, opened, recorded } from './records.mjs';
 
 const PAGE = new URL('../../crates/cli/page/', import.meta.url);
 
@@ -15,9 +15,23 @@ test('both tables have the same words, in the same order, with the same places f
   assert.deepEqual(Object.keys(ZH), Object.keys(EN));
   const places = (sentence) => [...new Set(sentence.match(/\{\w+\}/g) ?? [])].sort().join();
   for (const key of Object.keys(EN)) {
-    // Of a hint the program says the sentence in English, and the page has its own in Chinese.
-    if (!key.startsWith('hint.')) assert.equal(places(ZH[key]), places(EN[key]), key);
+    // Some sentences the program says in English, and the page has its own in Chinese.
+    if (EN[key] !== '{message}') assert.equal(places(ZH[key]), places(EN[key]), key);
     assert.notEqual(ZH[key].trim(), '', key);
+  }
+});
+
+/** What `fn name` gives in a file of the dissector: all by which a program can tell rules, hints or reasons from one another. */
+async function namesIn(file) {
+  const source = await readFile(new URL(`../../crates/dissect/src/${file}`, import.meta.url), 'utf8');
+  const [body] = /\n    pub const fn name\(&?self\)[^]*?\n    }\n/.exec(source);
+  return [...body.matchAll(/"([^"]+)"/g)].map(([, name]) => name);
+}
+
+test('every rule, hint and reason that the dissector can name has words, and nothing else has', async () => {
+  for (const [prefix, file] of [['rule.', 'finding.rs'], ['hint.', 'hint.rs'], ['opaque.', 'opaque.rs']]) {
+    const words = Object.keys(EN).filter((key) => key.startsWith(prefix)).map((key) => key.slice(prefix.length));
+    assert.deepEqual(words.sort(), (await namesIn(file)).sort(), file);
   }
 });
 
@@ -27,7 +41,7 @@ test('every word the page asks for by its whole name is there, and the Chinese i
     const asked = [...source.matchAll(/(?:\bt|say|telling)\((?:[^'()`]+, )?'([\w.+-]+)'|data-says(?:-[\w-]+)?="([^"]+)"/g)].map(([, one, other]) => one ?? other);
     for (const key of asked.filter((word) => word.includes('.'))) assert.ok(key in EN, `${name}: ${key}`);
   }
-  const same = ['opcode.9', 'opcode.10', 'meaning.opcode', 'fault.hint', 'messages.equal', 'messages.unequal'];
+  const same = ['opcode.9', 'opcode.10', 'meaning.opcode', 'messages.equal', 'messages.unequal'];
   for (const [key, sentence] of Object.entries(ZH)) if (!same.includes(key)) assert.match(sentence, /\p{Script=Han}/u, key);
 });
 
@@ -35,11 +49,12 @@ let browser;
 before(async () => { browser = await launch(); });
 after(() => browser?.close());
 
-async function onThePage(options, body) {
-  const server = await program(await recorded());
+/** A page of a program that plays `history`, of which `last` is the last record. */
+async function onThePage({ history, last = 'c5f1', ...options }, body) {
+  const server = await program(history ?? await recorded());
   const { page, context, trouble } = await openPage(browser, { url: server.url, ...options });
   try {
-    await page.waitForSelector('[data-id="c5f1"]');
+    await page.waitForSelector(`[data-id="${last}"]`);
     await body(page);
     assert.deepEqual(trouble, []);
   } finally {
@@ -77,4 +92,26 @@ test('no English word is left on the Chinese page but names, opcodes and what th
   const said = await page.evaluate(() => document.body.innerText);
   const names = /^(Sockeye|WebSocket|English|URL|FIN|RSV\d?|MASK|opcode|Payload|len|Masking-key|UTF|Enter|Shift|MiB|Ping|Pong|Close|HTTP|RFC|mod|text|binary|continuation|close|ping|pong|sockeye|inspect|echo|ws|key|alive|bye|Hello|reserved|hi|XOR|ms|[a-fA-F0-9xU]+|[bck]\d*\w*|i)$/;
   assert.deepEqual([...new Set((said.match(/[A-Za-z][A-Za-z-]+/g) ?? []).filter((word) => !names.test(word)))], []);
+}));
+
+const FOUND = [
+  opened(1),
+  made('request', 1, 0, {
+    method: 'GET', target: '/', headers: [], head: '', websocket: 'asks', accept: null,
+    violations: [{ rule: 'request-key', rfc: 6455, section: '4.2.1', message: 'exactly one Sec-WebSocket-Key is needed', byte: null }],
+    hints: [{ hint: 'unknown-extension', message: 'the extension x is not known here' }],
+  }),
+  made('opaque', 1, 1, { why: 'unanswered', message: 'sent after a request to which no answer is here', bytes: '00' }),
+];
+test('what is found in a handshake, and why bytes are no frames, is said in Chinese', { timeout: 60_000 }, () => onThePage({ history: FOUND, last: 'c1o1', locale: 'zh-CN' }, async (page) => {
+  const figure = async (id) => {
+    await page.evaluate((hash) => { location.hash = hash; }, id);
+    await page.waitForSelector(`#figure[data-record="${id}"]`);
+    return page.textContent('#figure');
+  };
+  const request = await figure('c1o0');
+  for (const key of ['rule.request-key', 'hint.unknown-extension']) assert.ok(request.includes(ZH[key]), `${key}: ${request}`);
+  assert.doesNotMatch(request, /is not known here/);
+  const bytes = await figure('c1o1');
+  assert.ok(bytes.includes(ZH['opaque.unanswered']) && !bytes.includes('no answer'), bytes);
 }));

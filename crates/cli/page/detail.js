@@ -6,7 +6,7 @@ import { begin, byteList, caption, operations } from './figure.js';
 import { hex } from './frame.js';
 import { bitGrid } from './grid.js';
 import { drawOther } from './head.js';
-import { hasWords, t } from './language.js';
+import { hasWords, t, told } from './language.js';
 import { recordOf } from './store.js';
 import { bytesOf } from './utf8.js';
 import { maskSteps, piecesOf, wireFrame } from './wire.js';
@@ -70,7 +70,7 @@ function faults({ violations, hints, receiver, receiver_code: code, from }) {
   return [
     items.length > 0 ? el('ul', { class: 'violations', 'aria-label': t('fault.violations') }, ...items) : null,
     hints.length > 0 ? el('ul', { class: 'hints', 'aria-label': t('fault.hints') },
-      ...hints.map(({ hint, message }) => el('li', { data: { hint } }, t(hasWords(`hint.${hint}`) ? `hint.${hint}` : 'fault.hint', { message })))) : null,
+      ...hints.map(({ hint, message }) => el('li', { data: { hint } }, told(`hint.${hint}`, message)))) : null,
   ].filter(Boolean);
 }
 

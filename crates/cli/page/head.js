@@ -2,7 +2,7 @@
 
 import { el, size } from './dom.js';
 import { caption } from './figure.js';
-import { t } from './language.js';
+import { t, told } from './language.js';
 
 const SHOWN_HEX = 2048;
 
@@ -44,8 +44,8 @@ function agreements({ websocket, accept, subprotocol, compression }) {
   return said;
 }
 
-const opaque = ({ message, bytes }) => [
-  el('p', { class: 'why' }, message ?? ''),
+const opaque = ({ why, message, bytes }) => [
+  el('p', { class: 'why' }, told(`opaque.${why}`, message ?? '')),
   hexBlock(bytes ?? ''),
 ];
 

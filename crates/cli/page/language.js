@@ -19,6 +19,9 @@ export function t(key, values = {}) {
 
 export const hasWords = (key) => TABLES[language][key] !== undefined;
 
+/** What the program tells in English, under a name: as the page says it, or else as it came. */
+export const told = (key, message) => (hasWords(key) ? t(key, { message }) : message);
+
 /** The language as BCP 47 has it, for numbers and for the document. */
 export const locale = () => (language === 'zh' ? 'zh-CN' : 'en');
 

@@ -51,6 +51,7 @@ fn the_findings_are_those_of_the_rules() {
                     let rules = rules::violations(header, context);
                     let expected: Vec<_> = rules.into_iter().map(Finding::Rule).collect();
                     assert_eq!(frame.findings, expected, "{bytes:02x?} from {sender}");
+                    assert!(expected.iter().all(|rule| rule.name() != "violation"), "{expected:?} need names");
                     let missing = match header.payload_len() {
                         0 => Missing::Nothing,
                         missing => Missing::Exactly(missing),
