@@ -106,7 +106,7 @@ playing('what breaks a rule is named with its section, and what the receiver doe
 playing('compressed and inflated stand side by side, and a Close says its code and reason', recorded, async (page) => {
   const { text } = await show(page, 'c3f1');
   assert.match(text, /As sent: 7 bytes f2 48 cd c9 c9 07 00 Inflated: 5 bytes 48 65 6c 6c 6f H ?e ?l ?l ?o/);
-  assert.match((await show(page, 'c1f6')).text, /Code 1000: Normal Closure\. Reason: .?bye/);
+  assert.match((await show(page, 'c1f6')).text, /Code 1000: normal closure\. Reason: .?bye/);
 });
 
 playing('pointing at a field tells its bits, bytes, meaning and section; the arrow keys do, too', recorded, async (page) => {

@@ -95,23 +95,26 @@ test('no English word is left on the Chinese page but names, opcodes and what th
 }));
 
 const FOUND = [
-  opened(1),
-  made('request', 1, 0, {
+  opened(6),
+  made('request', 6, 0, {
     method: 'GET', target: '/', headers: [], head: '', websocket: 'asks', accept: null,
     violations: [{ rule: 'request-key', rfc: 6455, section: '4.2.1', message: 'exactly one Sec-WebSocket-Key is needed', byte: null }],
     hints: [{ hint: 'unknown-extension', message: 'the extension x is not known here' }],
   }),
-  made('opaque', 1, 1, { why: 'unanswered', message: 'sent after a request to which no answer is here', bytes: '00' }),
+  made('opaque', 6, 1, { why: 'unanswered', message: 'sent after a request to which no answer is here', bytes: '00' }),
 ];
-test('what is found in a handshake, and why bytes are no frames, is said in Chinese', { timeout: 60_000 }, () => onThePage({ history: FOUND, last: 'c1o1', locale: 'zh-CN' }, async (page) => {
+test('what is found in a handshake, why bytes are no frames, and what a closing code means is said in Chinese', { timeout: 60_000 }, async () => onThePage({
+  history: [...await recorded(), ...FOUND], last: 'c6o1', locale: 'zh-CN',
+}, async (page) => {
   const figure = async (id) => {
     await page.evaluate((hash) => { location.hash = hash; }, id);
     await page.waitForSelector(`#figure[data-record="${id}"]`);
     return page.textContent('#figure');
   };
-  const request = await figure('c1o0');
+  const request = await figure('c6o0');
   for (const key of ['rule.request-key', 'hint.unknown-extension']) assert.ok(request.includes(ZH[key]), `${key}: ${request}`);
   assert.doesNotMatch(request, /is not known here/);
-  const bytes = await figure('c1o1');
+  const bytes = await figure('c6o1');
   assert.ok(bytes.includes(ZH['opaque.unanswered']) && !bytes.includes('no answer'), bytes);
+  assert.match(await figure('c1f6'), /关闭码 1000：正常关闭/);
 }));

@@ -1,8 +1,9 @@
 // From the frame to the message: characters over the edge of frames, compression, the other fragments, the closing code.
 
+import { closeCodeName } from './connection.js';
 import { el, size } from './dom.js';
 import { hexBlock } from './head.js';
-import { locale, t } from './language.js';
+import { locale, t, told } from './language.js';
 import { bytesOfHex, piecesOf } from './wire.js';
 
 const SHOWN_TEXT = 4096;
@@ -28,7 +29,7 @@ export function straddling(record, entry) {
 
 export function closing({ close }) {
   if (!close) return [];
-  const name = close.name ?? t('close.no_name');
+  const name = told(`code.${close.code}`, close.name ?? closeCodeName(close.code));
   const sentence = close.code === null ? t('close.empty') : t(close.reason ? 'close.with_reason' : 'close.without', { code: close.code, name });
   return [
     el('h3', {}, t('close.title')),

@@ -39,7 +39,6 @@ export const EN = {
   'close.empty': 'No code and no reason: what the other side is told is 1005.',
   'close.without': 'Code {code}: {name}. No reason.',
   'close.with_reason': 'Code {code}: {name}. Reason: ',
-  'close.no_name': 'no name in the registry',
   'code.1000': 'normal closure',
   'code.1001': 'going away',
   'code.1002': 'protocol error',
