@@ -89,7 +89,7 @@ fn joined(pieces: &[Piece]) -> Vec<Event> {
         ) = (&event.what, joined.last_mut())
             && (from, redacted, event.connection, event.time) == (&*before, &*was, *connection, *time)
         {
-            all.extend_from_slice(bytes);
+            *all = [&all[..], bytes].concat().into();
             continue;
         }
         joined.push(event.clone());

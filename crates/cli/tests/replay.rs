@@ -47,7 +47,7 @@ fn recorded(name: &str, all: &[Said<'_>]) -> PathBuf {
         }
         let what = match bytes {
             b"" => What::Ended(Ending::Closed(Some(from))),
-            bytes => What::Bytes { from, bytes: bytes.to_vec(), redacted: false },
+            bytes => What::Bytes { from, bytes: bytes.to_vec().into(), redacted: false },
         };
         recorder.write(&Event { connection, time, what }).unwrap();
     }

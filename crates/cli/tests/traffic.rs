@@ -67,7 +67,8 @@ fn kinds(records: &[Value]) -> Vec<String> {
 /// A recording of these pieces on connection 1.
 fn recording(sent: &[(Role, &[u8])]) -> Vec<u8> {
     let ends = Ends { client: Some(CLIENT.to_owned()), server: Some(SERVER.to_owned()), ..Ends::default() };
-    let pieces = sent.iter().map(|(from, bytes)| What::Bytes { from: *from, bytes: bytes.to_vec(), redacted: false });
+    let pieces =
+        sent.iter().map(|(from, bytes)| What::Bytes { from: *from, bytes: bytes.to_vec().into(), redacted: false });
     let all = [What::Opened(ends)].into_iter().chain(pieces).chain([What::Ended(Ending::Closed(Some(Client)))]);
     let mut file = Vec::new();
     let mut recorder = Recorder::new(&mut file, SystemTime::now(), Options::default()).unwrap();
@@ -370,7 +371,7 @@ fn nothing_in_a_file_acts_on_the_terminal() {
         let ends = Ends { client: ends(&evil), server: ends(&evil), target: ends(&evil), joined: false };
         let all = [
             What::Opened(ends),
-            What::Bytes { from: Client, bytes: evil.clone().into_bytes(), redacted: false },
+            What::Bytes { from: Client, bytes: evil.clone().into(), redacted: false },
             What::Ended(Ending::Failed(evil.clone())),
         ];
         for what in all {

@@ -5,7 +5,7 @@
 //! `cargo xtask test model`, or by hand:
 //!
 //! ```text
-//! RUSTFLAGS="--cfg shuttle" cargo test -p sockeye --test model --target-dir target/model
+//! RUSTFLAGS="--cfg shuttle" cargo test -p sockeye --no-default-features --test model --target-dir target/model
 //! ```
 //! `MODEL_SCHEDULES=100000` tries more of them, `SHUTTLE_RANDOM_SEED=…` those of another run, and `MODEL_SCHEDULE=…`,
 //! with the name of a test, the one that a failure has printed.

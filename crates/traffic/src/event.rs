@@ -4,6 +4,7 @@ use core::fmt;
 use core::time::Duration;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use bytes::Bytes;
 use sockeye_proto::Role;
 
 /// Something that happened on a connection. Those of one connection and one direction stand in their order.
@@ -29,7 +30,7 @@ pub enum What {
         /// Which end.
         from: Role,
         /// What.
-        bytes: Vec<u8>,
+        bytes: Bytes,
         /// Whether something of it was replaced by as many `*`, because it was a credential.
         redacted: bool,
     },

@@ -19,7 +19,7 @@
 //! let mut recorder = Recorder::new(&mut file, SystemTime::now(), Options::default())?;
 //! let opened = What::Opened(Ends::default());
 //! recorder.write(&Event { connection: 1, time: Duration::ZERO, what: opened })?;
-//! let bytes = What::Bytes { from: Role::Server, bytes: b"\x81\x02hi".to_vec(), redacted: false };
+//! let bytes = What::Bytes { from: Role::Server, bytes: b"\x81\x02hi"[..].into(), redacted: false };
 //! recorder.write(&Event { connection: 1, time: Duration::from_millis(3), what: bytes.clone() })?;
 //!
 //! let mut source = Source::recognise(file.as_slice())?.expect("it is a recording");

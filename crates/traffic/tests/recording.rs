@@ -12,7 +12,7 @@ fn event(connection: u64, micros: u64, what: What) -> Event {
 }
 
 fn bytes(from: Role, bytes: &[u8]) -> What {
-    What::Bytes { from, bytes: bytes.to_vec(), redacted: false }
+    What::Bytes { from, bytes: bytes.to_vec().into(), redacted: false }
 }
 
 fn ends() -> Ends {
@@ -185,7 +185,7 @@ fn another_version_is_refused_and_another_file_is_none() {
         ),
         (
             r#"{"event":"bytes","connection":1,"time_ns":0,"from":"client","offset":0,"bytes":"a""#,
-            "\"bytes\" is no base64: Invalid input length: 1",
+            "\"bytes\" is no base64",
         ),
         (
             r#"{"event":"bytes","connection":1,"time_ns":-1,"from":"client","offset":0,"bytes":"aa==""#,
@@ -248,7 +248,7 @@ fn credentials_are_recorded_only_where_that_is_asked_for() {
     let sent = [opened("ws://a/?token=abc"), event(1, 1, bytes(Client, REQUEST))];
     let redacted = read_events(&record(&sent, Options::default()));
     assert_eq!(redacted[0], opened("ws://a/?token=***"));
-    let stars = b"GET /chat?token=*** HTTP/1.1\r\nHost: a\r\nCookie: *********\r\n\r\n".to_vec();
+    let stars = b"GET /chat?token=*** HTTP/1.1\r\nHost: a\r\nCookie: *********\r\n\r\n"[..].into();
     assert_eq!(redacted[1].what, What::Bytes { from: Client, bytes: stars, redacted: true });
     let asked_for = Options { credentials: true, ..Options::default() };
     assert_eq!(read_events(&record(&sent, asked_for)), sent);
@@ -278,7 +278,7 @@ fn any_event() -> impl Strategy<Value = (u64, What)> {
             What::Opened(Ends { client, server, target, joined })
         }),
         6 => (role.clone(), prop::collection::vec(any::<u8>(), 1..300), any::<bool>())
-            .prop_map(|(from, bytes, redacted)| What::Bytes { from, bytes, redacted }),
+            .prop_map(|(from, bytes, redacted)| What::Bytes { from, bytes: bytes.into(), redacted }),
         1 => (role.clone(), 1u64..1 << 40).prop_map(|(from, bytes)| What::Missing { from, bytes }),
         1 => prop_oneof![
             prop::option::of(role.clone()).prop_map(Ending::Closed),

@@ -99,7 +99,7 @@ pub(super) fn event(event: tap::Event, started: Instant) -> traffic::Event {
             let tap::Ends { client, server, target, begins } = *ends;
             traffic::What::Opened(traffic::Ends { client, server, target, joined: begins != Begins::Handshake })
         }
-        tap::What::Bytes { from, bytes } => traffic::What::Bytes { from, bytes: bytes.into(), redacted: false },
+        tap::What::Bytes { from, bytes } => traffic::What::Bytes { from, bytes, redacted: false },
         tap::What::Missing { from, bytes } => traffic::What::Missing { from, bytes },
         tap::What::Ended(ending) => traffic::What::Ended(match ending {
             tap::Ending::Closed(by) => traffic::Ending::Closed(by),

@@ -68,6 +68,8 @@ const ENTRY: usize = size_of::<Entry>();
 const LAST: usize = 3 * ENTRY;
 /// The bytes of one entry: a read takes no more into a buffer that is shared. Larger reads and writes are several entries.
 pub(super) const PIECE: usize = 64 << 10;
+/// What a reader that gathers is woken up for: it takes what a processor's cache still has.
+const PLENTY: usize = 8 * PIECE;
 
 pub(super) fn channel(capacity: usize) -> (Arc<Writers>, Reader) {
     let channel = Arc::new(Channel {
@@ -213,11 +215,11 @@ impl Drop for Writers {
 }
 
 impl Reader {
-    /// Waits until something is there, or as much as half the channel holds if it is to be `plenty`. Ready with `false`:
-    /// nothing is, and nothing will be.
+    /// Waits until something is there, or [`PLENTY`], at most half of what the channel holds, if it is to be that. Ready with
+    /// `false`: nothing is, and nothing will be.
     pub(super) fn poll_ready(&self, plenty: bool, waker: &Waker) -> Poll<bool> {
         let mut state = lock(&self.0.state);
-        state.wakes_at = if plenty && state.waiting.is_empty() { self.0.capacity / 2 } else { 1 };
+        state.wakes_at = if plenty && state.waiting.is_empty() { PLENTY.min(self.0.capacity / 2) } else { 1 };
         let used = state.batch.used();
         if used >= state.wakes_at || state.has_ended {
             return Poll::Ready(used > 0);
@@ -226,11 +228,11 @@ impl Reader {
         Poll::Pending
     }
 
-    /// Takes all that is there, in place of a batch that was used up, and makes room by it.
+    /// Takes all that is there, in place of a batch that was used up, and makes room by it. The memory of that one is used for
+    /// what comes, unless somebody keeps a part of it.
     pub(super) fn take(&self, batch: &mut Batch) {
         let mut state = lock(&self.0.state);
-        core::mem::swap(&mut state.batch.entries, &mut batch.entries);
-        batch.bytes = state.batch.bytes.split();
+        core::mem::swap(&mut state.batch, batch);
         let waiting = core::mem::take(&mut state.waiting);
         drop(state);
         waiting.into_iter().for_each(Waker::wake);

@@ -46,9 +46,9 @@ impl Watch {
         Some(Event { connection, time, what })
     }
 
-    /// Waits until something has happened, and then as long as told for more to come, or until the channel is half full;
-    /// [`try_recv`](Self::try_recv) has all of it. Whoever looks only now and then wakes up, and keeps connections from waking
-    /// somebody up, only now and then. `false` is the end.
+    /// Waits until something has happened, and then as long as told for more to come, or until there are 512 KiB, or the
+    /// channel is half full; [`try_recv`](Self::try_recv) has all of it. Whoever looks only now and then wakes up, and keeps
+    /// connections from waking somebody up, only now and then. `false` is the end.
     ///
     /// # Cancel safety
     /// Dropping the future loses nothing.

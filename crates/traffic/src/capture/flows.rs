@@ -153,7 +153,7 @@ impl Flow {
                 });
                 let from = if from == client { Role::Client } else { Role::Server };
                 let what = match next {
-                    Next::Bytes(bytes) => What::Bytes { from, bytes, redacted: false },
+                    Next::Bytes(bytes) => What::Bytes { from, bytes: bytes.into(), redacted: false },
                     Next::Missing(bytes) => What::Missing { from, bytes },
                 };
                 give(Event { connection, time, what });

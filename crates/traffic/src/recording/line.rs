@@ -2,8 +2,8 @@
 
 use core::fmt::Write as _;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64_simd::STANDARD;
+use bytes::Bytes;
 use serde_json::{Map, Value};
 use sockeye_proto::Role;
 
@@ -58,7 +58,7 @@ impl Line {
 
     pub(super) fn base64(&mut self, name: &str, bytes: &[u8]) -> &mut Self {
         let _ = write!(self.text, ",\"{name}\":\"");
-        STANDARD.encode_string(bytes, &mut self.text);
+        STANDARD.encode_append(bytes, &mut self.text);
         self.text.push('"');
         self
     }
@@ -119,8 +119,9 @@ impl Members {
         role(self.string(name)?).ok_or_else(|| format!("{name:?} is neither client nor server"))
     }
 
-    pub(super) fn base64(&self, name: &str) -> Result<Vec<u8>, String> {
-        STANDARD.decode(self.string(name)?).map_err(|error| format!("{name:?} is no base64: {error}"))
+    pub(super) fn base64(&self, name: &str) -> Result<Bytes, String> {
+        let bytes = STANDARD.decode_to_vec(self.string(name)?).map_err(|_| format!("{name:?} is no base64"))?;
+        Ok(bytes.into())
     }
 
     pub(super) fn ends(&self) -> Ends {
