@@ -3,6 +3,7 @@
 use std::error::Error;
 
 use crate::arriving::Arriving;
+use crate::frame;
 use crate::traffic::Traffic;
 use crate::transport::Transport;
 
@@ -46,6 +47,27 @@ impl<T: Transport> Lane<T> {
             }
             self.send_at = traffic.frames_after(self.send_at, sent);
             self.due -= sent;
+        }
+        Ok(self.transport.flush()?)
+    }
+
+    /// Answers the Pings that have come while nothing was due; nothing else may have.
+    pub fn answer_pings(&mut self, buffer: &mut [u8]) -> Result<(), Box<dyn Error>> {
+        const PING: u8 = 0x89;
+        const PONG: u8 = 0x8A;
+        const KEY: [u8; 4] = [1, 2, 3, 4];
+        while let Some(len) = self.transport.recv(buffer)? {
+            let mut bytes = &buffer[..len];
+            while let Some((PING, payload)) = frame::parse(bytes) {
+                self.transport.send(&frame::masked(PONG, KEY, &bytes[payload.clone()]))?;
+                bytes = &bytes[payload.end..];
+            }
+            if !bytes.is_empty() {
+                return Err("what came unasked is no Ping".into());
+            }
+            if T::SHORT_READ_IS_THE_LAST {
+                break;
+            }
         }
         Ok(self.transport.flush()?)
     }

@@ -1,7 +1,7 @@
 //! What a connection costs the server in memory: its own, not the kernel's socket buffers.
 
 use std::error::Error;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use columns::Column;
 
@@ -10,6 +10,9 @@ use crate::meter::{Measure, resident_at_rest};
 use crate::traffic::Traffic;
 use crate::transport::Transport;
 use crate::{Options, PATIENCE};
+
+/// How often the Pings are answered that come while connections are opened.
+const ANSWER_PINGS: Duration = Duration::from_secs(5);
 
 /// Opens the connections one after another, and uses each once.
 pub fn run<T: Transport>(
@@ -23,12 +26,18 @@ pub fn run<T: Transport>(
     let mut first = Lane::new(open()?, &traffic, 0);
     echo(&mut first, &traffic, &mut buffer)?;
     let before = resident_at_rest(options.server)?;
-    let mut lanes = Vec::new();
+    let (mut lanes, mut answered) = (Vec::new(), Instant::now());
     for begin in 0..column.connections {
         lanes.push(Lane::new(open()?, &traffic, begin));
+        // A server that pings takes who does not answer for gone, and opening all takes longer than some wait.
+        if answered.elapsed() > ANSWER_PINGS {
+            lanes.iter_mut().try_for_each(|lane| lane.answer_pings(&mut buffer))?;
+            answered = Instant::now();
+        }
     }
     let idle = resident_at_rest(options.server)?;
     for lane in &mut lanes {
+        lane.answer_pings(&mut buffer)?;
         echo(lane, &traffic, &mut buffer)?;
     }
     let used = resident_at_rest(options.server)?;
