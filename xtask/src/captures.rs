@@ -4,8 +4,8 @@ use core::time::Duration;
 use std::fs;
 
 use crate::interop::install_peers;
-use crate::process::{Step, logs, target};
-use crate::setup::{CHROMIUM, TSHARK, folder, need};
+use crate::process::{Step, logs};
+use crate::setup::{CHROMIUM, TSHARK, folder, need, release_binaries, release_binary};
 use crate::stage::{Outcome, Stage};
 
 pub(crate) fn stage() -> Stage {
@@ -20,12 +20,12 @@ fn run() -> Outcome {
     let captures = folder("conformance/captures")?;
     need(&[CHROMIUM, TSHARK])?;
     let peers = install_peers()?;
-    Step::cargo("captures-build").args(["build", "--package", "sockeye-cli"]).run()?;
+    release_binaries()?;
     let kept = logs().join("captures");
     fs::create_dir_all(&kept)?;
     Step::new("captures", peers.join("venv/bin/python"))
         .arg(captures.join("judge.py"))
-        .arg(target().join("debug/sockeye"))
+        .arg(release_binary("sockeye"))
         .arg(kept)
         .env("SOCKEYE_PEERS", &peers)
         .limit(Duration::from_secs(300))

@@ -98,7 +98,7 @@ pub(crate) fn model() -> Stage {
             // In a folder of its own, as the flag changes everything that is built.
             let step = |name| {
                 Step::cargo(name)
-                    .args(["test", "-p", "sockeye", "--test", "model", "--target-dir"])
+                    .args(["test", "-p", "sockeye", "--no-default-features", "--test", "model", "--target-dir"])
                     .arg(target().join("model"))
                     .env("RUSTFLAGS", "--cfg shuttle")
             };
