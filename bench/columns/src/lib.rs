@@ -72,7 +72,7 @@ const fn deflate(name: &'static str, about: &'static str, takeover: bool) -> Col
 }
 
 const fn deflate_memory(name: &'static str, about: &'static str, takeover: bool) -> Column {
-    Column { task: Task::DeflateMemory { takeover }, connections: 1_000, ..deflate(name, about, takeover) }
+    Column { task: Task::DeflateMemory { takeover }, connections: 10_000, ..deflate(name, about, takeover) }
 }
 
 const fn task(task: Task, column: Column) -> Column {
@@ -110,8 +110,8 @@ pub const COLUMNS: &[Column] = &[
     task(Task::Connections, echo("connections", "open, echo 32 B, end; 64 at a time", 64, 32, 1)),
     task(Task::Memory, echo("memory", "10,000", 10_000, KIB, 1)),
     tls(task(Task::Memory, echo("memory-tls", "10,000, TLS", 10_000, KIB, 1))),
-    deflate_memory("memory-deflate", "1,000, no takeover", false),
-    deflate_memory("memory-deflate-takeover", "1,000, takeover", true),
+    deflate_memory("memory-deflate", "10,000, no takeover", false),
+    deflate_memory("memory-deflate-takeover", "10,000, takeover", true),
 ];
 
 impl Column {
