@@ -1,6 +1,5 @@
 //! `sockeye proxy` as the ends of connections meet it, and whoever watches.
 
-#[allow(dead_code, reason = "each test uses a part of it")]
 mod running;
 
 use std::os::unix::fs::PermissionsExt;

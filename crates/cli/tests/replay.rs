@@ -1,6 +1,6 @@
 //! `sockeye replay` as the ends of connections meet it: what it says, when, and what it makes of the answers.
 
-#[allow(dead_code, reason = "each test uses a part of it")]
+#[expect(dead_code, reason = "each test uses a part of it")]
 mod running;
 
 use std::path::{Path, PathBuf};

@@ -1,7 +1,7 @@
 //! `sockeye inspect` of recordings and captures, as its users meet it.
 
 #[path = "../../traffic/tests/support/mod.rs"]
-#[allow(dead_code, reason = "each test uses a part of it")]
+#[expect(dead_code, reason = "each test uses a part of it")]
 #[expect(clippy::cast_possible_truncation, reason = "captures by hand are short")]
 mod support;
 
