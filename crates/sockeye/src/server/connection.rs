@@ -12,17 +12,21 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use sockeye_proto::handshake::contains_token;
 use tokio::io::{AsyncRead, AsyncWrite};
+#[cfg(feature = "tls")]
+use tokio_rustls::rustls::ServerConfig;
 use tracing::debug;
 
 use super::admission::{Permit, Refused};
 use super::body::{Body, Outgoing, Request, Response};
-#[cfg(feature = "tls")]
+#[cfg(any(feature = "tls", feature = "http2"))]
 use super::drain::Drain;
 use super::drain::Phase;
 use super::handle::{Answer, Inner};
-use super::http::{self as versions, Connection as _};
+use super::http as versions;
 use super::pace::{Exchange, Pace};
 use super::peer::Peer;
+#[cfg(feature = "http2")]
+use super::version;
 use crate::metrics;
 #[cfg(feature = "tls")]
 use crate::tls;
@@ -76,34 +80,41 @@ where
     let pace = Pace::new(server.upgrader.limits_kept().opening_time(), server.idle);
     let peer = Peer::new(address);
     let permit = Mutex::new(Some(permit));
+    let connection = Connection { server, peer, pace, permit };
     #[cfg(feature = "tls")]
-    if let Some(config) = server.tls_config() {
-        let shaken = {
-            let shaken = pin!(tls::accept(stream, config));
-            unless(&pace, &server.drain, shaken).await
-        };
-        match shaken {
-            Some(Ok(stream)) => {
-                let peer = peer.with_tls(stream.get_ref().1);
-                http(stream, Connection { server, peer, pace, permit }, answer).await;
-            }
-            Some(Err(error)) => {
-                metrics::handshake_failed("tls");
-                debug!(%error, "a TLS handshake failed");
-            }
-            None => {
-                metrics::handshake_failed("late");
-                debug!("a TLS handshake took too long");
-            }
-        }
-        return;
+    if let Some(config) = connection.server.tls_config() {
+        // In a box: the task of a connection without TLS would be twice as large, and is moved about.
+        return Box::pin(secured(stream, config, connection, answer)).await;
     }
-    http(stream, Connection { server, peer, pace, permit }, answer).await;
+    http(stream, connection, answer).await;
+}
+
+/// The same behind a TLS handshake.
+#[cfg(feature = "tls")]
+async fn secured<S>(stream: S, config: Arc<ServerConfig>, connection: Connection, answer: Answer)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let shaken = {
+        let shaken = pin!(tls::accept(stream, config));
+        unless(&connection.pace, &connection.server.drain, shaken).await
+    };
+    match shaken {
+        Some(Ok(stream)) => {
+            let peer = connection.peer.with_tls(stream.get_ref().1);
+            http(stream, Connection { peer, ..connection }, answer).await;
+        }
+        Some(Err(error)) => {
+            metrics::handshake_failed("tls");
+            debug!(%error, "a TLS handshake failed");
+        }
+        None => cut_off(&connection),
+    }
 }
 
 /// Does something that nobody waits for who has been promised anything: not past the deadline, nor once the server
 /// stops.
-#[cfg(feature = "tls")]
+#[cfg(any(feature = "tls", feature = "http2"))]
 async fn unless<T>(pace: &Pace, drain: &Drain, future: impl Future<Output = T> + Unpin) -> Option<T> {
     let (mut future, mut passed, mut draining) = (future, pin!(pace.passed()), pin!(drain.phase(Phase::Draining)));
     poll_fn(|cx| match pin!(&mut future).poll(cx) {
@@ -121,10 +132,37 @@ async fn http<S>(stream: S, connection: Connection, answer: Answer)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    #[cfg(feature = "http2")]
+    let (version, stream) = {
+        let read = pin!(version::read(stream));
+        match unless(&connection.pace, &connection.server.drain, read).await {
+            Some(Ok(begun)) => begun,
+            Some(Err(error)) => {
+                metrics::handshake_failed("http");
+                debug!(%error, "a connection ended with an error");
+                return;
+            }
+            None => return cut_off(&connection),
+        }
+    };
     let connection = Arc::new(connection);
-    let (server, pace) = (Arc::clone(&connection.server), Arc::clone(&connection.pace));
-    let service = service_fn(move |request| respond(Arc::clone(&connection), Arc::clone(&answer), request));
-    let mut http = pin!(versions::serve(stream, server.upgrader.limits_kept(), server.streams, service));
+    let service = {
+        let connection = Arc::clone(&connection);
+        service_fn(move |request| respond(Arc::clone(&connection), Arc::clone(&answer), request))
+    };
+    let limits = connection.server.upgrader.limits_kept();
+    #[cfg(feature = "http2")]
+    if version == Version::HTTP_2 {
+        let http = versions::http2(stream, limits, connection.server.streams, service);
+        return Box::pin(carry(http, &connection)).await;
+    }
+    carry(versions::http1(stream, limits, service), &connection).await;
+}
+
+/// Has hyper serve a connection, within its time.
+async fn carry(http: impl versions::Connection, connection: &Connection) {
+    let Connection { server, pace, .. } = connection;
+    let mut http = pin!(http);
     let mut passed = pin!(pace.passed());
     let mut draining = pin!(server.drain.phase(Phase::Draining));
     let mut over = pin!(server.drain.phase(Phase::Over));
@@ -142,10 +180,7 @@ where
             }
             let late = passed.as_mut().poll(cx).is_ready();
             if over.as_mut().poll(cx).is_ready() || (late && (is_told || !pace.is_multiplexed())) {
-                if pace.is_opening() {
-                    metrics::handshake_failed("late");
-                }
-                debug!("a connection was cut off");
+                cut_off(connection);
                 return Poll::Ready(());
             }
             if late {
@@ -160,6 +195,14 @@ where
         }
     })
     .await;
+}
+
+/// Takes note of one that was not waited for any longer.
+fn cut_off(connection: &Connection) {
+    if connection.pace.is_opening() && !connection.server.drain.has_begun() {
+        metrics::handshake_failed("late");
+    }
+    debug!("a connection was cut off");
 }
 
 /// One request and its response.

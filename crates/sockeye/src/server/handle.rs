@@ -84,6 +84,7 @@ pub(super) struct Inner {
     /// Whether it takes note of each WebSocket: for limits or for a drain.
     pub(super) takes_note: bool,
     pub(super) idle: Duration,
+    #[cfg_attr(not(feature = "http2"), expect(dead_code, reason = "HTTP/1.1 has none"))]
     pub(super) streams: u32,
     #[cfg(feature = "tls")]
     pub(super) tls: RwLock<Option<Arc<ServerConfig>>>,

@@ -1,17 +1,17 @@
 //! hyper as we set it up: which versions of HTTP are spoken, and within which bounds.
 
 use core::convert::Infallible;
-#[cfg(feature = "http2")]
-use core::error::Error;
-use core::fmt;
 use core::future::Future;
 use core::pin::Pin;
 
 use hyper::body::Incoming;
-use hyper::service::Service;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper::server::conn::http1;
 #[cfg(feature = "http2")]
-use hyper_util::{rt::TokioExecutor, server::conn::auto};
+use hyper::server::conn::http2;
+use hyper::service::Service;
+#[cfg(feature = "http2")]
+use hyper_util::rt::TokioExecutor;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use sockeye_proto::Limits;
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -26,34 +26,60 @@ const WINDOW: u32 = 64 << 10;
 const LEAST_BUFFER: usize = 8 << 10;
 
 /// A connection of hyper's, which ends with the upgrade if there is one.
-pub(super) trait Connection: Future<Output = Result<(), Self::Failure>> {
-    type Failure: fmt::Display;
-
+pub(super) trait Connection: Future<Output = hyper::Result<()>> {
     /// Answers what has been asked, and nothing else.
     fn graceful_shutdown(self: Pin<&mut Self>);
 }
 
-/// Serves a connection, for as long as what it returns is polled.
-#[cfg(feature = "http2")]
-pub(super) fn serve<S, A>(stream: S, limits: &Limits, streams: u32, service: A) -> impl Connection
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+/// What a request is answered by.
+pub(super) trait Answers:
+    Service<http::Request<Incoming>, Response = http::Response<Outgoing>, Error = Infallible, Future: Send + 'static>
+{
+}
+
+impl<A> Answers for A where
     A: Service<
             http::Request<Incoming>,
             Response = http::Response<Outgoing>,
-            Future: Send + 'static,
             Error = Infallible,
-        >,
+            Future: Send + 'static,
+        >
 {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder
-        .http1()
+}
+
+/// Serves a connection of HTTP/1.1, for as long as what it returns is polled.
+pub(super) fn http1<S, A>(stream: S, limits: &Limits, service: A) -> impl Connection
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    A: Answers,
+{
+    http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(None)
         .max_buf_size(limits.max_head().max(LEAST_BUFFER))
-        .max_headers(limits.max_fields());
-    builder
-        .http2()
+        .max_headers(limits.max_fields())
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades()
+}
+
+impl<S, A> Connection for http1::UpgradeableConnection<TokioIo<S>, A>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    A: Answers,
+{
+    fn graceful_shutdown(self: Pin<&mut Self>) {
+        Self::graceful_shutdown(self);
+    }
+}
+
+/// Serves a connection of HTTP/2, for as long as what it returns is polled.
+#[cfg(feature = "http2")]
+pub(super) fn http2<S, A>(stream: S, limits: &Limits, streams: u32, service: A) -> impl Connection
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    A: Answers,
+{
+    http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .enable_connect_protocol()
         .max_concurrent_streams(streams)
@@ -64,52 +90,16 @@ where
         .max_send_buf_size(WINDOW as usize)
         .max_header_list_size(list_size(limits))
         .keep_alive_interval(limits.ping_interval())
-        .keep_alive_timeout(limits.pong_time());
-    builder.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned()
+        .keep_alive_timeout(limits.pong_time())
+        .serve_connection(TokioIo::new(stream), service)
 }
 
 #[cfg(feature = "http2")]
-impl<S, A> Connection for auto::UpgradeableConnection<'static, TokioIo<S>, A, TokioExecutor>
+impl<S, A> Connection for http2::Connection<TokioIo<S>, A, TokioExecutor>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    A: Service<
-            http::Request<Incoming>,
-            Response = http::Response<Outgoing>,
-            Future: Send + 'static,
-            Error = Infallible,
-        >,
+    A: Answers,
 {
-    type Failure = Box<dyn Error + Send + Sync>;
-
-    fn graceful_shutdown(self: Pin<&mut Self>) {
-        Self::graceful_shutdown(self);
-    }
-}
-
-/// Serves a connection, for as long as what it returns is polled.
-#[cfg(not(feature = "http2"))]
-pub(super) fn serve<S, A>(stream: S, limits: &Limits, _streams: u32, service: A) -> impl Connection
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    A: Service<http::Request<Incoming>, Response = http::Response<Outgoing>, Error = Infallible>,
-{
-    hyper::server::conn::http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(None)
-        .max_buf_size(limits.max_head().max(LEAST_BUFFER))
-        .max_headers(limits.max_fields())
-        .serve_connection(TokioIo::new(stream), service)
-        .with_upgrades()
-}
-
-#[cfg(not(feature = "http2"))]
-impl<S, A> Connection for hyper::server::conn::http1::UpgradeableConnection<TokioIo<S>, A>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    A: Service<http::Request<Incoming>, Response = http::Response<Outgoing>, Error = Infallible>,
-{
-    type Failure = hyper::Error;
-
     fn graceful_shutdown(self: Pin<&mut Self>) {
         Self::graceful_shutdown(self);
     }

@@ -8,6 +8,8 @@ mod accept;
 mod admission;
 mod connection;
 mod pace;
+#[cfg(feature = "http2")]
+mod version;
 mod http;
 mod peer;
 mod body;

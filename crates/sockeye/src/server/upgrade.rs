@@ -23,6 +23,8 @@ use super::drive::{HandlerResult, drive};
 use super::peer::Peer;
 use super::seat::Note;
 use super::stream::stream;
+#[cfg(feature = "http2")]
+use super::version::Begun;
 use crate::budget::Budget;
 use crate::metrics;
 use crate::tap::{Begins, Ends, Tap};
@@ -295,11 +297,21 @@ pub(crate) fn upgraded_transport(upgraded: Upgraded) -> (Transport, Bytes) {
     (Transport::of(TokioIo::new(upgraded)), Bytes::new())
 }
 
-/// Takes a stream of this type back, also from where hyper-util has looked at its first bytes for the version of HTTP.
+/// Takes a stream of this type back, also from where its first bytes were looked at for the version of HTTP: by us, or by
+/// hyper-util, which axum uses.
 pub(crate) fn take_back<S>(upgraded: Upgraded) -> Result<(S, Bytes), Upgraded>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    #[cfg(feature = "http2")]
+    let upgraded = match upgraded.downcast::<TokioIo<Begun<S>>>() {
+        Ok(parts) => {
+            let (stream, rest) = parts.io.into_inner().into_parts();
+            let early = if rest.is_empty() { parts.read_buf } else { [parts.read_buf, rest].concat().into() };
+            return Ok((stream, early));
+        }
+        Err(upgraded) => upgraded,
+    };
     let upgraded = match upgraded.downcast::<TokioIo<S>>() {
         Ok(parts) => return Ok((parts.io.into_inner(), parts.read_buf)),
         Err(upgraded) => upgraded,
