@@ -12,7 +12,7 @@ use sockeye_proto::{Error, Event, Limits, Message, MessageRef, Role, Violation};
 use support::{facing, frame, sent, text};
 
 /// Receives one message from a client that sent these bytes.
-fn shared(bytes: &mut BytesMut) -> Option<Event> {
+fn shared(bytes: &mut BytesMut) -> Option<Result<Message, Event>> {
     facing(Role::Client, Limits::default()).receive_shared(bytes)
 }
 
@@ -22,10 +22,10 @@ fn a_message_that_is_whole_becomes_a_part_of_the_buffer_which_is_whole_again_whe
     let place = bytes.as_ptr();
     for _ in 0..3 {
         bytes.extend_from_slice(&[text("one"), text("two")].concat());
-        let Some(Event::Message(one)) = shared(&mut bytes) else { panic!("it is whole") };
+        let one = shared(&mut bytes).unwrap().unwrap();
         assert_eq!(one, Message::from("one"));
         assert_eq!(bytes.len(), text("two").len(), "what is behind it stays");
-        let Some(Event::Message(two)) = shared(&mut bytes) else { panic!("it is whole") };
+        let two = shared(&mut bytes).unwrap().unwrap();
         assert_eq!((two, bytes.len()), (Message::from("two"), 0));
         drop(one);
         assert!(bytes.try_reclaim(1000));
@@ -68,7 +68,7 @@ fn nothing_is_taken_in_the_middle_of_a_message_nor_where_whole_ones_are_not_want
 fn text_that_is_no_utf_8_fails_the_connection() {
     let bad = frame(Role::Client, true, Opcode::TEXT, &[0xff]);
     let failed = shared(&mut BytesMut::from(&bad[..]));
-    assert_eq!(failed, Some(Event::Failed(Error::from(Violation::InvalidUtf8InText))));
+    assert_eq!(failed, Some(Err(Event::Failed(Error::from(Violation::InvalidUtf8InText)))));
 }
 
 #[test]

@@ -12,7 +12,7 @@ use sockeye_proto::{CloseCode, CloseReason, Connection, Message, MessageKind, Te
 use crate::closed::Closed;
 use crate::error::{Error, Phase};
 use crate::send_stream::SendStream;
-use crate::shared::{Handle, Reads, Turn};
+use crate::shared::{Handle, Quick, Reads, Turn};
 use crate::waiters::{Place, Wants};
 
 /// Sends on a connection, from any task: cloned and given to whoever has something to say.
@@ -326,8 +326,11 @@ where
         let Self { sender, len, queue, leaving, place } = self.get_mut();
         if place.is_none() && matches!(leaving, Leaving::Sent) {
             let queue = |connection: &mut Connection| queue.take().expect("a message is accepted once")(connection);
-            if let Some(accepted) = sender.handle.quick_accept(*len, queue) {
-                return Poll::Ready(accepted);
+            match sender.handle.quick_accept(*len, queue) {
+                Some(Quick::Sent) => return Poll::Ready(Ok(())),
+                Some(Quick::Queued) => return Poll::Ready(sender.handle.turn().leave()),
+                Some(Quick::Refused(why)) => return Poll::Ready(Err(why.into())),
+                None => {}
             }
         }
         sender.handle.poll_accept(cx, place, Wants::Turn(*len), |turn| {

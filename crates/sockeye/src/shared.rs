@@ -21,6 +21,7 @@ use crate::stream::{ANY, Driver, Reading};
 use crate::sync::{Mutex, lock, thread_local};
 use crate::transport::Transport;
 use crate::waiters::{Place, Waiters, Wants};
+pub(crate) use quick::Quick;
 pub(crate) use turn::Turn;
 
 pub(crate) struct Shared {

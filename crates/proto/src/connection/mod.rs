@@ -167,29 +167,31 @@ impl Connection {
     /// that is over. Of a compressed message more may come then even without bytes, of an empty slice.
     #[inline]
     pub fn receive(&mut self, bytes: &mut [u8]) -> Received {
-        if let Some(received) = self.receive_whole(bytes) {
-            return received;
+        match self.receive_whole(bytes) {
+            Some(Ok((consumed, message))) => Received { consumed, event: Some(Event::Message(message)) },
+            Some(Err(failed)) => failed,
+            None => self.receive_any(bytes),
         }
-        self.receive_any(bytes)
     }
 
     /// Takes the next message if it is what the bytes begin with, lies whole in one frame and is not compressed: what
     /// [`receive`](Self::receive) does first, apart for those who have something else to do with all other bytes.
     ///
-    /// `None`: it is no such message, and nothing was taken. The event is [`Event::Failed`] if it is a text that is not
-    /// UTF-8.
+    /// Says how many bytes it took, too. `None`: it is no such message, and nothing was taken.
+    ///
+    /// # Errors
+    /// It is a text that is not UTF-8: [`Event::Failed`], as `receive` has it.
     #[inline(always)]
-    pub fn receive_whole(&mut self, bytes: &mut [u8]) -> Option<Received> {
+    pub fn receive_whole(&mut self, bytes: &mut [u8]) -> Option<Result<(usize, Message), Received>> {
         if !self.state.reads() {
             return None;
         }
         let (consumed, outcome) = self.reader.receive_whole(bytes, &self.limits)?;
         self.keepalive.hear(consumed);
-        let event = match outcome {
-            Ok(message) => Some(Event::Message(message)),
-            Err(error) => self.settle(Err(error)),
-        };
-        Some(Received { consumed, event })
+        Some(match outcome {
+            Ok(message) => Ok((consumed, message)),
+            Err(error) => Err(Received { consumed, event: Some(self.failed(error)) }),
+        })
     }
 
     #[inline(never)]
@@ -210,27 +212,29 @@ impl Connection {
     /// `None`: it is no such message, or [whole ones are not wanted](Self::want); nothing was taken, and
     /// [`receive`](Self::receive) is to be asked.
     ///
+    /// # Errors
+    /// It is a text that is not UTF-8: [`Event::Failed`]. The bytes stay where they are, of no use any more.
+    ///
     /// ```
-    /// # use sockeye_proto::{Connection, Event, Limits};
+    /// # use sockeye_proto::{Connection, Limits};
     /// let frame = [0x81, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58];
     /// let mut bytes = bytes::BytesMut::from(&frame[..]);
     /// let place = bytes.as_ptr_range();
-    /// let event = Connection::server(Limits::default()).receive_shared(&mut bytes);
-    /// let Some(Event::Message(message)) = event else { panic!("it is whole") };
+    /// let message = Connection::server(Limits::default()).receive_shared(&mut bytes).unwrap().unwrap();
     /// assert_eq!(message.as_text(), Some("Hello"));
     /// assert!(place.contains(&message.as_bytes().as_ptr()));
     /// assert!(bytes.is_empty());
     /// ```
-    pub fn receive_shared(&mut self, bytes: &mut BytesMut) -> Option<Event> {
+    pub fn receive_shared(&mut self, bytes: &mut BytesMut) -> Option<Result<Message, Event>> {
         if !self.state.reads() || !self.wants_whole() {
             return None;
         }
         let (consumed, outcome) = self.reader.receive_shared(bytes, &self.limits)?;
         self.keepalive.hear(consumed);
-        match outcome {
-            Ok(message) => Some(Event::Message(message)),
-            Err(error) => self.settle(Err(error)),
-        }
+        Some(match outcome {
+            Ok(message) => Ok(message),
+            Err(error) => Err(self.failed(error)),
+        })
     }
 
     /// Room to read more of the current message's payload into directly, where that is worth it: a data frame of which
@@ -380,11 +384,14 @@ impl Connection {
                 }
                 event
             }
-            Err(error) => {
-                self.fail(error);
-                Some(Event::Failed(error))
-            }
+            Err(error) => Some(self.failed(error)),
         }
+    }
+
+    #[cold]
+    fn failed(&mut self, error: Error) -> Event {
+        self.fail(error);
+        Event::Failed(error)
     }
 
     fn transition(&mut self, event: close::Event, reason: impl FnOnce() -> CloseReason) {

@@ -88,8 +88,14 @@ impl Reader {
         let (kind, key, payload) = self.find_whole(bytes, limits)?;
         let end = payload.end;
         let payload = &mut bytes[payload];
-        let judged = Assembler::judge_whole(kind, key, payload);
-        Some((end, judged.map(|judged| judged.holding(Bytes::copy_from_slice(payload)))))
+        let judged = match Assembler::judge_whole(kind, key, payload) {
+            Ok(judged) => judged,
+            Err(error) => return Some((end, Err(error))),
+        };
+        // By way of a box it is made in registers: what `copy_from_slice` leaves in memory word by word a processor waits for
+        // before it can be moved on in larger pieces.
+        let own: Box<[u8]> = (&*payload).into();
+        Some((end, Ok(judged.holding(Bytes::from(own)))))
     }
 
     /// The same for whoever holds the bytes' buffer, of which the message becomes a part.
@@ -101,10 +107,13 @@ impl Reader {
     ) -> Option<(usize, Result<Message, Error>)> {
         let (kind, key, payload) = self.find_whole(bytes, limits)?;
         let end = payload.end;
-        let judged = Assembler::judge_whole(kind, key, &mut bytes[payload.clone()]);
+        let judged = match Assembler::judge_whole(kind, key, &mut bytes[payload.clone()]) {
+            Ok(judged) => judged,
+            Err(error) => return Some((end, Err(error))),
+        };
         let mut frame = bytes.split_to(end).freeze();
         frame.advance(payload.start);
-        Some((end, judged.map(|judged| judged.holding(frame))))
+        Some((end, Ok(judged.holding(frame))))
     }
 
     /// Finds such a message: its kind, how it is masked, and where its payload is. Inlined into both who call it, as a call

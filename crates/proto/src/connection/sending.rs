@@ -15,6 +15,7 @@ impl Connection {
     /// # Errors
     /// [`CannotSend::Closing`] once a Close has been sent or received: "the application MUST NOT send any more data
     /// frames" (§5.5.1); [`CannotSend::InFragments`] before the last fragment of another message.
+    #[inline]
     pub fn send(&mut self, message: Message) -> Result<(), CannotSend> {
         self.may_begin()?;
         let opcode = message.opcode();

@@ -39,6 +39,7 @@ impl Writer {
     }
 
     /// Queues a message, compressed if that was agreed on and makes it smaller.
+    #[inline]
     pub(super) fn message(&mut self, opcode: Opcode, payload: Bytes) {
         if self.deflater.is_none() || !self.compressed_message(opcode, &payload) {
             self.plain_message(opcode, payload);
@@ -73,6 +74,7 @@ impl Writer {
     }
 
     /// Queues a message as it is.
+    #[inline]
     pub(super) fn plain_message(&mut self, opcode: Opcode, payload: Bytes) {
         self.data(self.header(opcode, payload.len()), payload);
     }
@@ -109,10 +111,17 @@ impl Writer {
     }
 
     /// Queues a data frame.
+    #[inline]
     fn data(&mut self, header: Header, payload: Bytes) {
-        if payload.len() <= COPIED {
-            return self.small(header, &payload);
+        match payload.len() {
+            ..=COPIED => self.small(header, &payload),
+            _ => self.large(header, payload),
         }
+    }
+
+    /// Queues a data frame whose payload stays where it is.
+    #[inline(never)]
+    fn large(&mut self, header: Header, payload: Bytes) {
         self.accepted += (header.size() + payload.len()) as u64;
         self.place_before_data();
         let payload = match header.masking_key() {

@@ -8,9 +8,17 @@ use sockeye_proto::connection::CannotSend;
 use sockeye_proto::{Connection, Message};
 
 use super::{GATHERED, Shared};
-use crate::error::Error;
 use crate::scope;
 use crate::sync::lock;
+
+/// What came of a message that was to be sent. Apart from its `Result`, which is larger than what is looked at of it.
+pub(crate) enum Quick {
+    /// It has left, or leaves at the end of the poll.
+    Sent,
+    /// It is accepted, and a [turn](Shared::turn) is to be taken for it to [leave](super::Turn::leave).
+    Queued,
+    Refused(CannotSend),
+}
 
 impl Shared {
     /// The next message, if that is all there is to do. `None`: a turn is to be taken.
@@ -52,10 +60,10 @@ impl Shared {
         self: &Arc<Self>,
         len: usize,
         queue: impl FnOnce(&mut Connection) -> Result<(), CannotSend>,
-    ) -> Option<Result<(), Error>> {
+    ) -> Option<Quick> {
         let here = scope::is_used(self.address());
-        let mut guard = lock(&self.state);
-        let state = &mut *guard;
+        let mut state = lock(&self.state);
+        let state = &mut *state;
         let driver = &mut state.driver;
         let fits = driver.connection.queued() + len < GATHERED && len <= driver.room();
         if !fits || driver.connection.in_fragments() || !state.quick {
@@ -65,21 +73,17 @@ impl Shared {
             let accepted = queue(&mut driver.connection);
             driver.unsettle();
             scope::note_used(self.address(), false);
-            return Some(accepted.map_err(Error::from));
+            return Some(accepted.map_or_else(Quick::Refused, |()| Quick::Sent));
         }
         // One who only ever sends has to read, too, now and then.
         let is_read = state.reader_waits || core::mem::take(&mut state.was_read);
         if !is_read || state.driven.is_some() || scope::polled().is_some() {
             return None;
         }
-        if let Err(error) = queue(&mut driver.connection) {
-            return Some(Err(error.into()));
+        if let Err(why) = queue(&mut driver.connection) {
+            return Some(Quick::Refused(why));
         }
         driver.write();
-        if !driver.has_unwritten() && !driver.is_broken() {
-            return Some(Ok(()));
-        }
-        drop(guard);
-        Some(self.turn().leave())
+        Some(if driver.has_unwritten() || driver.is_broken() { Quick::Queued } else { Quick::Sent })
     }
 }

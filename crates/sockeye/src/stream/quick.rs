@@ -7,7 +7,6 @@ use core::task::{Context, Poll};
 
 use bytes::{Buf, BytesMut};
 use sockeye_proto::close::State;
-use sockeye_proto::connection::Received;
 use sockeye_proto::{Event, Message};
 use tokio::io::{AsyncRead, ReadBuf};
 
@@ -37,18 +36,26 @@ impl Driver {
     /// The next message of what has been read. `None`: there is more to it.
     #[inline]
     pub(crate) fn quick_unparsed(&mut self) -> Option<Message> {
-        let event = if self.lends {
-            self.connection.receive_shared(&mut self.unparsed)
+        let message = if self.lends {
+            match self.connection.receive_shared(&mut self.unparsed)? {
+                Ok(message) => message,
+                Err(failed) => return self.quick_failed(Some(failed)),
+            }
         } else {
-            let Received { consumed, event, .. } = self.connection.receive_whole(&mut self.unparsed)?;
-            self.unparsed.advance(consumed);
-            event
+            match self.connection.receive_whole(&mut self.unparsed)? {
+                Ok((consumed, message)) => {
+                    self.unparsed.advance(consumed);
+                    message
+                }
+                Err(failed) => return self.quick_failed(failed.event),
+            }
         };
         if self.unparsed.is_empty() {
             // An idle connection holds no buffer; a message that is lent does.
             self.unparsed = BytesMut::new();
         }
-        self.take_quick(event)
+        self.took_quick(&message);
+        Some(message)
     }
 
     /// The next message, where none has been read: writes what waits, and reads. Pending: the waker will be woken that was
@@ -89,12 +96,20 @@ impl Driver {
             if !self.took(read.map(|()| bytes.len())) {
                 return None;
             }
-            let received = self.connection.receive_whole(bytes);
-            let consumed = received.as_ref().map_or(0, |received| received.consumed);
+            let (consumed, message) = match self.connection.receive_whole(bytes) {
+                Some(Ok(received)) => received,
+                // What is behind it would be discarded.
+                Some(Err(failed)) => return self.quick_failed(failed.event),
+                None => {
+                    self.unparsed.extend_from_slice(bytes);
+                    return None;
+                }
+            };
             if consumed < bytes.len() {
                 self.unparsed.extend_from_slice(&bytes[consumed..]);
             }
-            self.take_quick(received?.event).map(Poll::Ready)
+            self.took_quick(&message);
+            Some(Poll::Ready(message))
         })
     }
 
@@ -107,15 +122,16 @@ impl Driver {
         }
     }
 
+    #[cold]
+    fn quick_failed<T>(&mut self, event: Option<Event>) -> Option<T> {
+        self.take_event(event);
+        None
+    }
+
     #[inline]
-    fn take_quick(&mut self, event: Option<Event>) -> Option<Message> {
-        let Some(Event::Message(message)) = event else {
-            self.take_event(event);
-            return None;
-        };
-        self.note_size(&message);
+    fn took_quick(&mut self, message: &Message) {
+        self.note_size(message);
         self.reading = Reading::Nobody;
         self.settled = false;
-        Some(message)
     }
 }
