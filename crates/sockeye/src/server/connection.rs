@@ -154,6 +154,7 @@ where
     #[cfg(feature = "http2")]
     if version == Version::HTTP_2 {
         let http = versions::http2(stream, limits, connection.server.streams, service);
+        // In a box, too.
         return Box::pin(carry(http, &connection)).await;
     }
     carry(versions::http1(stream, limits, service), &connection).await;

@@ -68,7 +68,7 @@ use crate::websocket::WebSocket;
 /// |---|---|---|
 /// | `sockeye_connections_open` | | as [`connections`](Self::connections) counts them |
 /// | `sockeye_connections_refused_total` | `reason`: `address`, `full` | one address's limit; how often accepting stopped |
-/// | `sockeye_handshakes_failed_total` | `reason`: `tls`, `http`, `late` | ended before any request could be answered |
+/// | `sockeye_handshakes_failed_total` | `reason`: `tls`, `http`, `late` | ended before any request could be answered, and not by a drain |
 /// | `sockeye_requests_refused_total` | `reason` | requests for a WebSocket that were refused, by [`Refusal`](crate::Refusal) |
 /// | `sockeye_websockets_opened_total` | `http`: `1.1`, `2` | |
 /// | `sockeye_websockets_open` | | |

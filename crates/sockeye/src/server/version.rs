@@ -1,8 +1,8 @@
 //! Which version of HTTP a connection speaks: one of HTTP/2 begins with bytes that no request of HTTP/1.1 begins with
 //! (RFC 9113 §3.4).
 //!
-//! Whole heads are read at once, and given to hyper as if nobody had looked: hyper-util, which can do the same, takes 24 bytes
-//! from the system, and hyper's parser finds a head that is not whole yet.
+//! What has come of a head is read at once, and given to hyper as if nobody had looked: hyper-util, which can do the same, takes
+//! 24 bytes from the system, and hyper's parser finds a head that is not whole yet.
 
 use core::future::poll_fn;
 use core::mem::MaybeUninit;
@@ -16,7 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// So much is read at once: most heads of browsers are no larger. It is no more than hyper takes at once.
+/// So much is read at once: a head without large cookies fits. It is less than hyper takes at once, so it takes all of it.
 const AT_ONCE: usize = 2 << 10;
 
 /// A stream whose first bytes have been read, and are still to be read by whoever it is given to.

@@ -11,7 +11,7 @@ use super::{GATHERED, Shared};
 use crate::scope;
 use crate::sync::lock;
 
-/// What came of a message that was to be sent. Apart from its `Result`, which is larger than what is looked at of it.
+/// What came of a message that was to be sent: smaller than a `Result` with room for every error.
 pub(crate) enum Quick {
     /// It has left, or leaves at the end of the poll.
     Sent,

@@ -16,7 +16,7 @@ use crate::buffer;
 
 impl Driver {
     /// Whether nothing is out of the ordinary. That changes with what is done here, and with a quick message if there
-    /// [is none](Self::quick_message), or a large one.
+    /// [is none](Self::quick_read), or a large one.
     #[inline]
     pub(crate) fn is_ordinary(&self) -> bool {
         let reads = matches!(self.reading, Reading::Nobody | Reading::Whole) && !self.skipping && !self.pieces_ended;
@@ -122,6 +122,7 @@ impl Driver {
         }
     }
 
+    /// What is left in the buffer is discarded when it is parsed.
     #[cold]
     fn quick_failed<T>(&mut self, event: Option<Event>) -> Option<T> {
         self.take_event(event);
