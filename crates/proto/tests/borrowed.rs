@@ -66,9 +66,15 @@ fn nothing_is_taken_in_the_middle_of_a_message_nor_where_whole_ones_are_not_want
 
 #[test]
 fn text_that_is_no_utf_8_fails_the_connection() {
-    let bad = frame(Role::Client, true, Opcode::TEXT, &[0xff]);
-    let failed = shared(&mut BytesMut::from(&bad[..]));
+    let mut connection = facing(Role::Client, Limits::default());
+    let mut bytes = BytesMut::from(&[frame(Role::Client, true, Opcode::TEXT, &[0xff]), text("more")].concat()[..]);
+    let len = bytes.len();
+    let failed = connection.receive_shared(&mut bytes);
     assert_eq!(failed, Some(Err(Event::Failed(Error::from(Violation::InvalidUtf8InText)))));
+
+    assert_eq!((bytes.len(), connection.receive_shared(&mut bytes)), (len, None));
+    let rest = connection.receive(&mut bytes);
+    assert_eq!((rest.consumed, rest.event), (len, None), "what is left is discarded");
 }
 
 #[test]
