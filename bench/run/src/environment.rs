@@ -24,11 +24,24 @@ pub fn environment(args: &Args) -> Environment {
         kernel: output("uname", &["-sr"]),
         rustc: output("rustc", &["--version"]),
         commit: if changed.is_empty() { commit } else { commit + "+" },
-        arguments: std::env::args().skip(1).collect::<Vec<_>>().join(" "),
+        arguments: asked(std::env::args().skip(1)),
         rounds: args.rounds,
         seconds: args.seconds,
         versions: versions.collect(),
     }
+}
+
+/// What was asked for, without the files that it goes to: where those lie says something of a machine, and nothing of what was
+/// measured.
+fn asked(mut arguments: impl Iterator<Item = String>) -> String {
+    let mut asked = Vec::new();
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--results" | "--table" | "--svg" => drop(arguments.next()),
+            _ => asked.push(argument),
+        }
+    }
+    asked.join(" ")
 }
 
 /// The version of a package in `Cargo.lock`: the last one, which is what this workspace itself asks for.
