@@ -32,12 +32,12 @@ pub(super) trait Connection: Future<Output = hyper::Result<()>> {
 }
 
 /// What a request is answered by.
-pub(super) trait Answers:
+pub(super) trait Responds:
     Service<http::Request<Incoming>, Response = http::Response<Outgoing>, Error = Infallible, Future: Send + 'static>
 {
 }
 
-impl<A> Answers for A where
+impl<A> Responds for A where
     A: Service<
             http::Request<Incoming>,
             Response = http::Response<Outgoing>,
@@ -51,7 +51,7 @@ impl<A> Answers for A where
 pub(super) fn http1<S, A>(stream: S, limits: &Limits, service: A) -> impl Connection
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    A: Answers,
+    A: Responds,
 {
     http1::Builder::new()
         .timer(TokioTimer::new())
@@ -65,7 +65,7 @@ where
 impl<S, A> Connection for http1::UpgradeableConnection<TokioIo<S>, A>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    A: Answers,
+    A: Responds,
 {
     fn graceful_shutdown(self: Pin<&mut Self>) {
         Self::graceful_shutdown(self);
@@ -77,7 +77,7 @@ where
 pub(super) fn http2<S, A>(stream: S, limits: &Limits, streams: u32, service: A) -> impl Connection
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    A: Answers,
+    A: Responds,
 {
     http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
@@ -98,7 +98,7 @@ where
 impl<S, A> Connection for http2::Connection<TokioIo<S>, A, TokioExecutor>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    A: Answers,
+    A: Responds,
 {
     fn graceful_shutdown(self: Pin<&mut Self>) {
         Self::graceful_shutdown(self);
