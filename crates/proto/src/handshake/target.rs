@@ -40,7 +40,8 @@ impl Target {
     /// ```
     ///
     /// # Errors
-    /// [`HandshakeError::Url`] with what is wrong with it.
+    /// [`HandshakeError::Url`] with what is wrong with it; [`HandshakeError::Credentials`] where its user name or password,
+    /// with each `%XX` read, can be none.
     pub fn parse(url: &str) -> Result<Self, HandshakeError> {
         //= https://www.rfc-editor.org/rfc/rfc6455#section-3
         //# Fragment identifiers are meaningless in the context of WebSocket URIs and MUST NOT be used
