@@ -7,8 +7,8 @@ use std::sync::Arc;
 /// taken, and what waits to be sent. Each connection has its own [`Limits`](crate::Limits) besides.
 ///
 /// While more than that is held, a connection whose peer sends more of a message is failed with 1013 ("try again later"),
-/// and `send` waits until what its connection has queued is written. What is over the bound at any moment is one read,
-/// 64 KiB at most, for each connection.
+/// and `send` waits until what its connection has queued is written. What is over the bound at any moment is one read
+/// for each connection: 64 KiB at most, or what the system has ready of a large message.
 ///
 /// ```
 /// use sockeye::{Budget, Upgrader};

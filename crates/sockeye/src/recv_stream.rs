@@ -17,7 +17,7 @@ use crate::stream::Reading;
 /// A message that is read as it arrives, as an [`AsyncRead`] and [`AsyncBufRead`] that ends where the message ends. Made by `recv_stream` of a
 /// [`WebSocket`](crate::WebSocket::recv_stream) or a [`Receiver`](crate::Receiver).
 ///
-/// At most 64 KiB of it is held, also within one frame of 10 GB: a reader that waits holds the peer back through TCP.
+/// At most 256 KiB of it is held, also within one frame of 10 GB: a reader that waits holds the peer back through TCP.
 /// The message may be of any size; [`Limits::message`](crate::Limits::message) is for those that are taken whole. Of a
 /// text every byte is checked before it is given; a piece may end within a character, the message does not.
 ///
@@ -91,7 +91,7 @@ impl<'a> RecvStream<'a> {
         }
     }
 
-    /// The next piece of the message as it has arrived, without copying it: 64 KiB at most, and never empty. `None`: the
+    /// The next piece of the message as it has arrived, without copying it: 256 KiB at most, and never empty. `None`: the
     /// message has ended.
     ///
     /// ```

@@ -18,7 +18,7 @@ async fn hand_on(ws: WebSocket) -> Result<(), Error> {
     while let Some(mut incoming) = receiver.recv_stream().await? {
         let mut outgoing = sender.send_stream(incoming.kind());
         while let Some(piece) = incoming.read_piece().await? {
-            assert!((1..=64 << 10).contains(&piece.len()), "a piece of {} bytes", piece.len());
+            assert!((1..=256 << 10).contains(&piece.len()), "a piece of {} bytes", piece.len());
             outgoing.write_piece(piece).await?;
         }
         outgoing.finish().await?;
