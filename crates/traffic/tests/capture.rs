@@ -200,6 +200,17 @@ fn every_link_type_is_read_in_both_formats_both_orders_and_both_units() {
 }
 
 #[test]
+fn a_clock_that_leaps_over_centuries_stays_within_what_a_recording_can_say() {
+    let packets = [client(0, b"").flags(SYN), client(1, b"x")].map(|tcp| tcp.ethernet());
+    let mut file = PLAIN.ng_file(&packets);
+    // The last blocks are a packet, whose time is behind its type, its length and its interface, and 24 bytes of statistics.
+    let packet = file.len() - 24 - (32 + packets[1].len().next_multiple_of(4));
+    file[packet + 12..packet + 20].fill(0xFF);
+    let [_, Piece::Event(event)] = &read(&file)[..] else { panic!() };
+    assert_eq!((event.connection, event.time), (1, Duration::from_nanos(u64::MAX)));
+}
+
+#[test]
 fn fragments_of_ip_packets_cut_in_part_and_other_link_types_are_noted() {
     let mut fragment = client(100, b"abc").ethernet();
     fragment[20] = 0x20; // More fragments follow.

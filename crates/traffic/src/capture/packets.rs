@@ -264,11 +264,11 @@ impl<R: Read> Packets<R> {
         }
     }
 
-    /// A time since the first packet; clocks that go back do not take us there.
+    /// A time since the first packet, within what a recording can say; clocks that go back do not take us there.
     fn since_start(&mut self, time: Option<Duration>) -> Duration {
         let Some(time) = time else { return self.latest };
         let started = *self.started.get_or_insert(time);
-        self.latest = time.saturating_sub(started).max(self.latest);
+        self.latest = time.saturating_sub(started).max(self.latest).min(Duration::from_nanos(u64::MAX));
         self.latest
     }
 
