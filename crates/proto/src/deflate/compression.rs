@@ -7,7 +7,7 @@ use super::Settings;
 /// ```
 /// use sockeye_proto::deflate::Compression;
 ///
-/// let compression = Compression::no_takeover().threshold(1024).level(6);
+/// let compression = Compression::no_takeover().threshold(1024).level(3);
 /// assert!(compression.is_on());
 /// assert!(!Compression::default().is_on());
 /// ```
@@ -39,10 +39,10 @@ impl Compression {
         window_bits: 12,
         // The state to inflate with has the same size for every window, so nothing is gained by asking for less.
         peer_window_bits: 15,
-        // From `benches/deflate.rs`, whose figures are in docs/decisions.md: level 3 takes a tenth more time for messages a
-        // fortieth smaller, level 1 a third of the time for messages a quarter larger. Memory levels below 4 cut a message
-        // of 1 KiB into many blocks, which takes longer for more bytes; those above change nothing.
-        level: 2,
+        // From `benches/deflate.rs`, whose figures are in docs/decisions.md: as small as other servers make them, which use
+        // zlib's default, for less time than theirs. Memory levels below 4 cut a message of 1 KiB into many blocks, which
+        // takes longer for more bytes; those above change nothing.
+        level: 6,
         memory_level: 4,
         // Under it the bytes saved are fewer than a packet's headers, for microseconds on both ends.
         threshold: 512,
@@ -56,12 +56,12 @@ impl Compression {
 
     /// Messages may refer to earlier ones, in both directions: much smaller where they resemble each other, for about
     /// 222 KB on each connection that has used it both ways (the [table](super#what-it-costs)). Who spends that wants small
-    /// messages, so the window has 13 bits and the level is 6.
+    /// messages, so the window has 13 bits.
     #[must_use]
     pub const fn takeover() -> Self {
         // From the same figures: 13 bits are worth a tenth of the bytes against 12 for 16 KiB of memory, 15 bits another
-        // fiftieth for 96 KiB. Level 6 is worth a ninth against level 2 for a fifth more time.
-        Self { takeover: true, peer_takeover: true, window_bits: 13, level: 6, ..Self::no_takeover() }
+        // fiftieth for 96 KiB.
+        Self { takeover: true, peer_takeover: true, window_bits: 13, ..Self::no_takeover() }
     }
 
     /// Whether what we send may refer to what we sent before (§7.1.1).
@@ -102,7 +102,7 @@ impl Compression {
     }
 
     /// How hard to look for repetitions, from 1 (fast) to 9 (small). 0 looks for none, so that everything is sent plain.
-    /// 2 unless set, 6 with [`takeover`](Self::takeover).
+    /// 6 unless set, which is zlib's own default.
     ///
     /// # Panics
     /// Unless it is one of 0 to 9.
