@@ -7,7 +7,23 @@
 
 use super::MaskingKey;
 
+/// From this length on it pays to begin where a line of the cache does: a step across two lines takes twice as long.
+const LONG: usize = 4 << 10;
+const LINE: usize = 64;
+
 pub(super) fn xor(key: MaskingKey, bytes: &mut [u8]) {
+    if bytes.len() < LONG { xor_widest(key, bytes) } else { xor_lines(key, bytes) }
+}
+
+#[inline(never)]
+fn xor_lines(key: MaskingKey, bytes: &mut [u8]) {
+    let (head, lines) = bytes.split_at_mut(bytes.as_ptr().align_offset(LINE).min(bytes.len()));
+    super::xor(key, head);
+    xor_widest(key.rotated(head.len() as u64), lines);
+}
+
+#[inline]
+fn xor_widest(key: MaskingKey, bytes: &mut [u8]) {
     if std::is_x86_feature_detected!("avx512f") && std::is_x86_feature_detected!("avx512bw") {
         // SAFETY: the line above has found AVX-512F and AVX-512BW in this processor.
         unsafe { xor_avx512(key, bytes) }
