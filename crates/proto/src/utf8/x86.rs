@@ -18,10 +18,10 @@
 #![expect(unsafe_code, reason = "target_feature functions, called after detection; loads and stores of blocks")]
 
 use core::arch::x86_64::{
-    __m512i, _mm512_mask_storeu_epi8, _mm512_maskz_loadu_epi8, _mm512_maskz_mov_epi8, _mm512_maskz_permutex2var_epi8,
-    _mm512_movepi8_mask, _mm512_or_si512, _mm512_permutex2var_epi8, _mm512_set1_epi8, _mm512_set1_epi32,
-    _mm512_setzero_si512, _mm512_srli_epi16, _mm512_subs_epu8, _mm512_ternarylogic_epi64, _mm512_test_epi8_mask,
-    _mm512_xor_si512,
+    __m512i, _mm512_alignr_epi8, _mm512_alignr_epi64, _mm512_mask_storeu_epi8, _mm512_maskz_loadu_epi8,
+    _mm512_maskz_mov_epi8, _mm512_maskz_permutex2var_epi8, _mm512_movepi8_mask, _mm512_or_si512, _mm512_set1_epi8,
+    _mm512_set1_epi32, _mm512_setzero_si512, _mm512_srli_epi16, _mm512_subs_epu8, _mm512_ternarylogic_epi64,
+    _mm512_test_epi8_mask, _mm512_xor_si512,
 };
 
 use crate::mask::MaskingKey;
@@ -115,6 +115,20 @@ fn load(bytes: &[u8]) -> __m512i {
     unsafe { _mm512_maskz_loadu_epi8(live(bytes.len()), bytes.as_ptr().cast()) }
 }
 
+/// Each byte's neighbour so many to the left, where the left of the block is what was `last`.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+fn back<const BY: i32>(last: __m512i, block: __m512i) -> __m512i {
+    // Each quarter's neighbour, and of both the bytes where they meet: one step each, where to look 64 bytes up among 128 is
+    // three on Intel's processors.
+    let before = _mm512_alignr_epi64::<6>(block, last);
+    match BY {
+        1 => _mm512_alignr_epi8::<15>(block, before),
+        2 => _mm512_alignr_epi8::<14>(block, before),
+        _ => _mm512_alignr_epi8::<13>(block, before),
+    }
+}
+
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
 fn is_ascii(block: __m512i) -> bool {
@@ -168,13 +182,11 @@ impl Seen {
         let [low, high] = &CLASSES;
         let not_ascii = _mm512_movepi8_mask(block);
         let classes = _mm512_maskz_permutex2var_epi8(not_ascii, load(low), block, load(high));
-        let before = _mm512_permutex2var_epi8(self.classes, load(&BACK_1), classes);
+        let before = back::<1>(self.classes, classes);
 
         // A lead wants one continuation, a lead from 0xE0 on a second, from 0xF0 on a third: in each case bit 7 says so.
-        let want_2 = _mm512_permutex2var_epi8(self.last, load(&BACK_2), block);
-        let want_2 = _mm512_subs_epu8(want_2, _mm512_set1_epi8(SECOND));
-        let want_3 = _mm512_permutex2var_epi8(self.last, load(&BACK_3), block);
-        let want_3 = _mm512_subs_epu8(want_3, _mm512_set1_epi8(THIRD));
+        let want_2 = _mm512_subs_epu8(back::<2>(self.last, block), _mm512_set1_epi8(SECOND));
+        let want_3 = _mm512_subs_epu8(back::<3>(self.last, block), _mm512_set1_epi8(THIRD));
         let wanted = _mm512_ternarylogic_epi64(before, want_2, want_3, A | B | C);
         // What is not ASCII and no lead is a continuation.
         let misplaced = _mm512_ternarylogic_epi64(wanted, block, classes, A ^ (B & !C));
@@ -233,19 +245,4 @@ const fn class(byte: u8) -> u8 {
         0xC2..=0xDF | 0xE1..=0xEF | 0xF1..=0xF3 => lead(0),
         0xC0 | 0xC1 | 0xF5..=0xFF => lead(LOW | MIDDLE | HIGH),
     }
-}
-
-/// For `permutex2var`: each byte's neighbour so many to the left, where the block on the left is the first operand.
-static BACK_1: [u8; BLOCK] = back(1);
-static BACK_2: [u8; BLOCK] = back(2);
-static BACK_3: [u8; BLOCK] = back(3);
-
-const fn back(by: u8) -> [u8; BLOCK] {
-    let mut table = [0; BLOCK];
-    let mut i = 0;
-    while (i as usize) < BLOCK {
-        table[i as usize] = 64 + i - by;
-        i += 1;
-    }
-    table
 }
