@@ -349,12 +349,20 @@ impl Assembler {
 
     /// Where the rest of a frame's payload may be read to directly: at most `remaining` bytes.
     pub(crate) fn landing(&mut self, remaining: u64) -> Limit<&mut BytesMut> {
-        // The room that taken pieces leave over may be next to nothing, and the next piece be a window full.
-        let least = if self.in_pieces { remaining } else { 1 };
-        self.grow_for(least, 0, remaining);
-        let spare = self.payload.capacity() - self.payload.len();
-        let limit = usize::try_from(remaining).map_or(spare, |remaining| remaining.min(spare));
+        let most = usize::try_from(remaining).unwrap_or(usize::MAX);
+        if !self.in_pieces {
+            self.grow_for(1, 0, remaining);
+        } else if !self.payload.try_reclaim(most) && self.spare() < most.min(Self::WINDOW) {
+            // Pieces are held on to: so they share their room, down to less than is worth a read.
+            self.grow_for(remaining, 0, remaining);
+        }
+        let limit = most.min(self.spare());
         (&mut self.payload).limit(limit)
+    }
+
+    /// The room there is behind what is held.
+    fn spare(&self) -> usize {
+        self.payload.capacity() - self.payload.len()
     }
 
     /// Whether a message that is wanted whole, and begins with a frame of this length, may begin with a buffer of this
@@ -425,7 +433,7 @@ impl Assembler {
     /// has arrived again and again.
     fn grow_for(&mut self, least: u64, arrived: u64, remaining: u64) {
         let len = self.payload.len();
-        if ((self.payload.capacity() - len) as u64) < least {
+        if (self.spare() as u64) < least {
             let more = (arrived + (len as u64 + arrived) * GROWTH).max(FIRST).min(remaining).max(least);
             // A frame that is not the first is hardly the last: room for it alone would be made anew for each.
             let more = if self.fragments > 1 { more.max(len as u64) } else { more };

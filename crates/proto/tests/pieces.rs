@@ -373,6 +373,45 @@ fn a_frame_that_claims_10_gb_costs_its_window_and_may_go_on_for_ever() {
 }
 
 #[test]
+fn small_pieces_that_are_kept_share_their_room() {
+    const WINDOW: usize = 256 << 10;
+    const PIECE: usize = 4 << 10;
+    const SIZE: usize = 1 << 20;
+    let mut connection = facing(Role::Client, Limits::default());
+    assert_eq!(connection.want(Wanted::Pieces { window: WINDOW }), None);
+    let mut header = Header::new(true, Opcode::BINARY, 10_000_000_000, Some(KEY)).encode().to_vec();
+    let masked: Vec<u8> = (0..PIECE).map(|i| KEY.bytes()[i % 4] ^ 7).collect();
+    let mut kept = Vec::with_capacity(SIZE / PIECE);
+    let cost = measure(|| {
+        assert_eq!(connection.receive(&mut header).event, None);
+        connection.take_piece();
+        while kept.len() < SIZE / PIECE {
+            connection.landing().expect("much is to come").put_slice(&masked);
+            assert_eq!(connection.landed(), None);
+            kept.push(connection.take_piece());
+        }
+    });
+    assert!(kept.iter().all(|piece| piece.len() == PIECE && piece.iter().all(|&byte| byte == 7)));
+    // A quarter of the room may be left over, and the latest is hardly used.
+    assert!(cost.bytes_max <= (SIZE * 4 / 3 + 2 * WINDOW) as u64, "{cost:?}");
+}
+
+#[test]
+fn a_window_that_shrinks_below_what_is_held_holds_back_until_that_is_taken() {
+    let mut connection = facing(Role::Client, Limits::default());
+    let mut bytes = frame(Role::Client, true, Opcode::BINARY, &[7; 2_000]);
+    assert_eq!(connection.want(Wanted::Pieces { window: 1_000 }), None);
+    assert_eq!(connection.receive(&mut bytes[..808]).event, None);
+    assert!(!connection.is_held_back());
+    assert_eq!(connection.want(Wanted::Pieces { window: 500 }), None);
+    assert!(connection.is_held_back());
+    assert_eq!(connection.receive(&mut bytes[808..]).consumed, 0);
+    assert_eq!(connection.take_piece(), vec![7; 800]);
+    assert_eq!(connection.receive(&mut bytes[808..]).consumed, 500);
+    assert_eq!(connection.take_piece(), vec![7; 500]);
+}
+
+#[test]
 fn a_compressed_gigabyte_costs_its_window_and_the_state_to_inflate_with() {
     const WINDOW: usize = 64 << 10;
     let settings =

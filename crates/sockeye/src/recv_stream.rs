@@ -12,12 +12,13 @@ use tokio::io::{AsyncBufRead, AsyncRead, ReadBuf};
 
 use crate::error::Error;
 use crate::shared::Handle;
-use crate::stream::Reading;
+use crate::stream::{PIECE, Reading};
 
 /// A message that is read as it arrives, as an [`AsyncRead`] and [`AsyncBufRead`] that ends where the message ends. Made by `recv_stream` of a
 /// [`WebSocket`](crate::WebSocket::recv_stream) or a [`Receiver`](crate::Receiver).
 ///
-/// At most 256 KiB of it is held, also within one frame of 10 GB: a reader that waits holds the peer back through TCP.
+/// At most 256 KiB of it is held beside the piece that is being read, also within one frame of 10 GB: a reader that waits
+/// holds the peer back through TCP.
 /// The message may be of any size; [`Limits::message`](crate::Limits::message) is for those that are taken whole. Of a
 /// text every byte is checked before it is given; a piece may end within a character, the message does not.
 ///
@@ -92,7 +93,7 @@ impl<'a> RecvStream<'a> {
     }
 
     /// The next piece of the message as it has arrived, without copying it: 256 KiB at most, and never empty. `None`: the
-    /// message has ended.
+    /// message has ended. A piece that is kept keeps up to 256 KiB, which those around it share.
     ///
     /// ```
     /// # use sockeye::{Limits, Role, WebSocket};
@@ -119,7 +120,7 @@ impl<'a> RecvStream<'a> {
     pub async fn read_piece(&mut self) -> Result<Option<Bytes>, Error> {
         poll_fn(|cx| self.poll_piece(cx)).await?;
         self.whole = None;
-        let piece = core::mem::take(&mut self.piece);
+        let piece = self.piece.split_to(self.piece.len().min(PIECE));
         Ok((!piece.is_empty()).then_some(piece))
     }
 

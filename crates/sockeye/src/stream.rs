@@ -27,7 +27,7 @@ use crate::error::{Error, Phase, duplicate};
 use crate::transport::Transport;
 use crate::waiters::{Due, Waiters};
 use ending::{Abandoned, Ending};
-pub(crate) use taking::Reading;
+pub(crate) use taking::{PIECE, Reading};
 
 /// All of a connection: the protocol's state, its transport, and what has been received and not yet taken.
 pub(crate) struct Driver {

@@ -11,7 +11,7 @@ use crate::error::Error;
 
 /// A piece of a message is at most so long, and as much is held of one that is taken in pieces. Where the network is fast
 /// that much is there to be read at once, and a quarter of it would cost four reads, and four frames if it is sent on.
-const PIECE: usize = 256 << 10;
+pub(crate) const PIECE: usize = 256 << 10;
 
 /// How the next message will be taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,7 +130,7 @@ impl Driver {
         let window = match self.reading {
             Reading::Whole if !self.skipping => None,
             Reading::Nobody if !self.skipping => Some(READ_AHEAD.saturating_sub(self.ahead.cost())),
-            Reading::Start | Reading::Pieces if !self.skipping => Some(PIECE),
+            Reading::Pieces if !self.skipping => Some(PIECE),
             _ => Some(READ_AHEAD),
         };
         let event = self.connection.want(window.map_or(Wanted::Whole, |window| Wanted::Pieces { window }));

@@ -201,3 +201,28 @@ async fn a_sleeping_handler_that_holds_its_peer_back_does_not_give_it_up() {
     writing.await.unwrap();
     assert_eq!(soon(handler).await.unwrap().unwrap(), 1_000_000);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_sleeps_over_a_stream_has_256_kib_of_it_read_and_no_more() {
+    const WIRE: usize = 1024;
+    const SIZE: usize = 4 << 20;
+    let (mut ws, mut peer) = server(WIRE);
+    let (wake, woken) = oneshot::channel::<()>();
+    let handler = tokio::spawn(sockeye::drive(async move {
+        let mut stream = ws.recv_stream().await.unwrap().expect("a message begins");
+        let mut read = stream.read_piece().await.unwrap().expect("a piece of it").len();
+        drop(woken.await);
+        while let Some(piece) = stream.read_piece().await.unwrap() {
+            read += piece.len();
+        }
+        read
+    }));
+    let frame = client_frame(true, Opcode::BINARY, &vec![7; SIZE]);
+    let taken = fill(&mut peer, &frame).await;
+    // Beside what is held: the piece that was read, as much as the wire holds, and a read of up to 64 KiB.
+    let held = 256 << 10;
+    assert!((held..held + (64 << 10) + 3 * WIRE).contains(&taken), "{taken} bytes were taken");
+    wake.send(()).unwrap();
+    in_time(peer.write_all(&frame[taken..])).await.unwrap();
+    assert_eq!(soon(handler).await.unwrap(), SIZE);
+}
