@@ -8,7 +8,7 @@ use std::sync::Arc;
 ///
 /// While more than that is held, a connection whose peer sends more of a message is failed with 1013 ("try again later"),
 /// and `send` waits until what its connection has queued is written. What is over the bound at any moment is one read
-/// for each connection: 64 KiB at most, or what the system has ready of a large message.
+/// of each connection: 64 KiB at most, 512 KiB of a large message, and of a compressed one what it inflates to.
 ///
 /// ```
 /// use sockeye::{Budget, Upgrader};

@@ -13,7 +13,7 @@ use sockeye_proto::Role;
 pub struct Event {
     /// The number of the connection, by which the events of a source belong together.
     pub connection: u64,
-    /// When, since the beginning of the recording or capture: 2^64 ns at most, which are 584 years.
+    /// When, since the beginning of the recording or capture: less than 2^64 ns, which are 584 years.
     pub time: Duration,
     /// What.
     pub what: What,

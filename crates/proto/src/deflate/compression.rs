@@ -39,9 +39,8 @@ impl Compression {
         window_bits: 12,
         // The state to inflate with has the same size for every window, so nothing is gained by asking for less.
         peer_window_bits: 15,
-        // From `benches/deflate.rs`, whose figures are in docs/decisions.md: as small as other servers make them, which use
-        // zlib's default, for less time than theirs. Memory levels below 4 cut a message of 1 KiB into many blocks, which
-        // takes longer for more bytes; those above change nothing.
+        // zlib's default, as others have it: docs/decisions.md has what the others of both would cost and save. Memory levels
+        // below 4 cut a message of 1 KiB into many blocks, which takes longer for more bytes; those above change nothing.
         level: 6,
         memory_level: 4,
         // Under it the bytes saved are fewer than a packet's headers, for microseconds on both ends.

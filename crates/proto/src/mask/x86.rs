@@ -7,7 +7,7 @@
 
 use super::MaskingKey;
 
-/// From this length on it pays to begin where a line of the cache does: a step across two lines takes twice as long.
+/// From this length on it pays to begin where a line of the cache does: a step across two lines is two.
 const LONG: usize = 4 << 10;
 const LINE: usize = 64;
 

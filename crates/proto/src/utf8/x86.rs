@@ -119,8 +119,9 @@ fn load(bytes: &[u8]) -> __m512i {
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
 fn back<const BY: i32>(last: __m512i, block: __m512i) -> __m512i {
-    // Each quarter's neighbour, and of both the bytes where they meet: one step each, where to look 64 bytes up among 128 is
-    // three on Intel's processors.
+    const { assert!(1 <= BY && BY <= 3) }
+    // First the quarter to the left of each, then the bytes where the two meet. That is one step each; to look every byte up
+    // among 128 is three on Intel's processors.
     let before = _mm512_alignr_epi64::<6>(block, last);
     match BY {
         1 => _mm512_alignr_epi8::<15>(block, before),

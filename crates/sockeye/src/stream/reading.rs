@@ -20,7 +20,7 @@ const LARGEST: u32 = 1 << 20;
 const BESIDE: usize = 1 << 10;
 /// So much is read first: whatever it turns out to be, it is not much more than any other read brings.
 const FIRST: usize = (64 << 10) + BESIDE;
-/// So much of one is read at once: it is still in the processor's cache when it is unmasked.
+/// At most so much of one is read at once: it is still in the processor's cache when it is unmasked.
 const AT_ONCE: usize = 512 << 10;
 
 impl Driver {
@@ -54,7 +54,7 @@ impl Driver {
     /// Reads once, and takes what came apart.
     pub(super) fn read(&mut self, goal: usize) -> Poll<()> {
         if let Some(landing) = self.connection.landing() {
-            // A large payload: what is left of it is read to where it will stay.
+            // A large payload: what comes of it is read to where it will stay.
             let mut landing = landing.limit(AT_ONCE);
             let mut cx = Context::from_waker(&self.waker);
             let read = ready!(pin!(self.transport.read_buf(&mut landing)).poll(&mut cx));
