@@ -1,5 +1,5 @@
 //! What the tests share: frames as bytes, streams as frames, and any stream proptest can think of.
-#![allow(dead_code, reason = "each test uses a part of it")]
+#![expect(dead_code, reason = "each test uses a part of it")]
 
 use bytes::BytesMut;
 use http::{HeaderMap, HeaderValue, header::SEC_WEBSOCKET_EXTENSIONS};

@@ -1,6 +1,6 @@
 //! What the benchmarks let the core do, each as a closure that can be run again and again: `frames` takes its time,
 //! `instructions` counts it.
-#![allow(dead_code, reason = "each benchmark uses some of it")]
+#![expect(dead_code, reason = "each benchmark uses some of it")]
 
 #[path = "../../tests/support/mod.rs"]
 mod support;

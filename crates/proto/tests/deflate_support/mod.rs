@@ -1,5 +1,5 @@
 //! Two ends that agree, messages to send, and DEFLATE (RFC 1951) by hand.
-#![allow(dead_code, reason = "each test file uses some of it")]
+#![expect(dead_code, reason = "each test file uses some of it")]
 
 use bytes::BytesMut;
 use http::header::SEC_WEBSOCKET_EXTENSIONS;
