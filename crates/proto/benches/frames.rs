@@ -44,6 +44,9 @@ fn tables() -> Vec<Table> {
     let decode = |name, count, opcode, payload: &[u8]| {
         Row::beside(name, work::decode(count, opcode, payload), work::floor(count, opcode, payload))
     };
+    let borrow = |name, count, opcode, payload: &[u8]| {
+        Row::beside(name, work::decode_borrowed(count, opcode, payload), work::floor(count, opcode, payload))
+    };
     let encode = |name, count, role, len| Row::alone(name, work::encode(count, role, &vec![7; len]));
     let mask = |name, len| Row::beside(name, work::mask_in_place(len), work::memcpy(len));
     let checks = |title, text: fn(usize) -> String| Table {
@@ -68,6 +71,17 @@ fn tables() -> Vec<Table> {
                 decode("32 B text, half Chinese", 10_000, Opcode::TEXT, work::mixed(32).as_bytes()),
                 decode("1 KiB binary", 1_000, Opcode::BINARY, &[7; KIB]),
                 decode("1 KiB text, half Chinese", 1_000, Opcode::TEXT, work::mixed(KIB).as_bytes()),
+            ],
+        },
+        Table {
+            title: "the same, borrowed",
+            unit: Unit::NanosecondsPerFrame,
+            floor: "floor",
+            rows: vec![
+                borrow("32 B binary", 10_000, Opcode::BINARY, &small_binary),
+                borrow("32 B text, ASCII", 10_000, Opcode::TEXT, &ascii.as_bytes()[..32]),
+                borrow("32 B text, half Chinese", 10_000, Opcode::TEXT, work::mixed(32).as_bytes()),
+                borrow("1 KiB binary", 1_000, Opcode::BINARY, &[7; KIB]),
             ],
         },
         Table {

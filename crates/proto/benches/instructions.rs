@@ -26,9 +26,10 @@ use work::Work;
 
 const KIB: usize = 1 << 10;
 
-const WORKLOADS: [Workload; 11] = [
+const WORKLOADS: [Workload; 12] = [
     frames("decode 32 B binary", || work::decode(10_000, Opcode::BINARY, &[7; 32])),
     frames("decode 32 B text", || work::decode(10_000, Opcode::TEXT, &[b'x'; 32])),
+    frames("decode 32 B text, borrowed", || work::decode_borrowed(10_000, Opcode::TEXT, &[b'x'; 32])),
     frames("decode 1 KiB binary", || work::decode(10_000, Opcode::BINARY, &[7; KIB])),
     frames("decode 1 KiB text, half Chinese", || work::decode(10_000, Opcode::TEXT, work::mixed(KIB).as_bytes())),
     frames("decode fragments, 4 × 256 B text", || work::decode_fragmented(2_500, 4, &work::mixed(KIB))),

@@ -18,9 +18,10 @@ use crate::frame::{Header, Opcode, Violation};
 use crate::limits::{LimitExceeded, Limits};
 use crate::mask::{self, MaskingKey};
 use crate::message::{Message, MessageKind};
+use crate::message_ref::MessageRef;
 use crate::stock;
-use crate::text::Text;
-use crate::utf8::{InvalidUtf8, Validated, Validator};
+use crate::text::{self, Text};
+use crate::utf8::{self, InvalidUtf8, Validated, Validator};
 
 /// How the application wants the next message: see [`Connection::want`](crate::Connection::want).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,24 +83,6 @@ pub(crate) struct Assembler {
 enum Kind {
     Text(Validator),
     Binary,
-}
-
-/// A message whose payload has been judged and is yet to be held.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Judged {
-    Text(Validated),
-    Binary,
-}
-
-impl Judged {
-    /// The message, of the payload that was judged.
-    #[inline]
-    pub(crate) fn holding(self, payload: Bytes) -> Message {
-        match self {
-            Self::Text(proof) => Message::Text(Text::from_validated(payload, proof)),
-            Self::Binary => Message::Binary(payload),
-        }
-    }
 }
 
 /// For a message that limits bound and not a window: the one number that the hot path compares.
@@ -331,22 +314,6 @@ impl Assembler {
         self.settled = self.payload.len();
     }
 
-    /// Unmasks and judges the payload of a message that is all there in one frame.
-    #[inline]
-    pub(crate) fn judge_whole(kind: MessageKind, key: Option<MaskingKey>, payload: &mut [u8]) -> Result<Judged, Error> {
-        match kind {
-            MessageKind::Text => {
-                let mut validator = Validator::default();
-                take_text(&mut validator, key, payload)?;
-                validator.finish().map(Judged::Text).map_err(invalid_text)
-            }
-            MessageKind::Binary => {
-                take_binary(key, payload);
-                Ok(Judged::Binary)
-            }
-        }
-    }
-
     /// Where the rest of a frame's payload may be read to directly: at most `remaining` bytes.
     pub(crate) fn landing(&mut self, remaining: u64) -> Limit<&mut BytesMut> {
         let most = usize::try_from(remaining).unwrap_or(usize::MAX);
@@ -449,6 +416,21 @@ impl Assembler {
             stock::give_back(before);
         }
     }
+}
+
+/// Unmasks and judges the payload of a message that is whole in this one frame, where it lies.
+#[inline(always)]
+pub(crate) fn judge_whole(header: Header, payload: &mut [u8]) -> Result<MessageRef<'_>, Error> {
+    let key = header.masking_key();
+    if header.opcode() != Opcode::TEXT {
+        take_binary(key, payload);
+        return Ok((&*payload).into());
+    }
+    let judged = match key {
+        Some(key) => utf8::unmask_and_check_whole(key, payload),
+        None => utf8::check_whole(payload),
+    };
+    Ok(text::validated(payload, judged.map_err(invalid_text)?).into())
 }
 
 /// Steps 3 and 5 for the next piece of a payload, where it lies.

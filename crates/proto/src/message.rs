@@ -123,9 +123,17 @@ message_from! {
     Binary: Bytes, BytesMut, Vec<u8>;
 }
 
+/// A copy. By way of a box it is made in registers: what `Bytes::copy_from_slice` leaves in memory word by word a processor
+/// waits for before it can be moved on in larger pieces.
+#[inline]
+pub(crate) fn own(bytes: &[u8]) -> Bytes {
+    let own: Box<[u8]> = bytes.into();
+    own.into()
+}
+
 impl From<&[u8]> for Message {
     fn from(data: &[u8]) -> Self {
-        Self::Binary(Bytes::copy_from_slice(data))
+        Self::Binary(own(data))
     }
 }
 

@@ -24,10 +24,6 @@ enum Lent<'a> {
     Message(&'a Message),
 }
 
-/// From this length on a message is shared and not copied: it may be a part of a buffer of 64 KiB that is held with it, which
-/// is no more than twice its length.
-const SHARED: usize = 32 << 10;
-
 impl<'a> MessageRef<'a> {
     /// Which of the two it is.
     #[must_use]
@@ -71,12 +67,14 @@ impl<'a> MessageRef<'a> {
         self.len() == 0
     }
 
-    /// A message to keep. It is copied, unless it is long and can be shared.
+    /// A message to keep: a copy, or, made of a `&Message`, another handle to that one.
     #[must_use]
+    #[inline]
     pub fn to_message(self) -> Message {
         match self.0 {
-            Lent::Message(message) if message.len() >= SHARED => message.clone(),
-            _ => self.as_text().map_or_else(|| self.as_bytes().into(), Message::from),
+            Lent::Text(text) => text.into(),
+            Lent::Binary(bytes) => bytes.into(),
+            Lent::Message(message) => message.clone(),
         }
     }
 }

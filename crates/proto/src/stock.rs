@@ -54,8 +54,13 @@ pub fn take(room: usize) -> BytesMut {
 
 /// Takes a buffer back, for the next one who needs it; what is in it is of no use any more. One of which somebody holds a
 /// part is not kept.
-pub fn give_back(buffer: BytesMut) {
-    reclaim(buffer.freeze());
+pub fn give_back(buffer: impl Into<Bytes>) {
+    // Apart from the rest: bytes that are somebody's own run that one's code when they are dropped.
+    if with(|stock| Some(stock.lent > 0)) == Some(true)
+        && let Ok(buffer) = buffer.into().try_into_mut()
+    {
+        with(|stock| stock.give_back(buffer));
+    }
 }
 
 /// Lets go of all that this thread keeps.
@@ -64,16 +69,6 @@ pub fn clear() {
         *stock = Stock::default();
         Some(())
     });
-}
-
-/// Takes the buffer of these bytes back, unless somebody else holds it, too.
-pub(crate) fn reclaim(bytes: Bytes) {
-    // Apart from the rest: bytes that are somebody's own run that one's code when they are dropped.
-    if with(|stock| Some(stock.lent > 0)) == Some(true)
-        && let Ok(buffer) = bytes.try_into_mut()
-    {
-        with(|stock| stock.give_back(buffer));
-    }
 }
 
 /// There is none on a thread that is ending.

@@ -2,13 +2,14 @@
 //!
 //! One of the crate's three doors to `unsafe`: the bytes of a text message were checked piece by piece on their way
 //! in, and to check them again each time they are looked at as a `str` would cost more than receiving them did.
-#![expect(unsafe_code, reason = "one from_utf8_unchecked, on bytes every constructor has checked")]
+#![expect(unsafe_code, reason = "from_utf8_unchecked, on bytes that were checked")]
 
 use core::fmt;
 use core::ops::Deref;
 
 use bytes::Bytes;
 
+use crate::message;
 use crate::utf8::{InvalidUtf8, Validated, Validator};
 
 /// A text: derefs to `str`, is cloned without copying.
@@ -51,7 +52,7 @@ impl Text {
 
     /// The text whose bytes a validator has just seen, in order and to the end.
     pub(crate) fn from_validated(bytes: Bytes, proof: Validated) -> Self {
-        assert_eq!(bytes.len(), proof.len(), "the validator saw another text");
+        assert_eq!(bytes.len(), proof.len(), "{ANOTHER}");
         Self { bytes }
     }
 
@@ -69,6 +70,18 @@ impl Text {
     pub fn into_bytes(self) -> Bytes {
         self.bytes
     }
+}
+
+/// Why a proof does not fit.
+const ANOTHER: &str = "the validator saw another text";
+
+/// The text that these bytes are, which a validator has just seen, in order and to the end.
+#[inline]
+pub(crate) fn validated(bytes: &[u8], proof: Validated) -> &str {
+    assert_eq!(bytes.len(), proof.len(), "{ANOTHER}");
+    // SAFETY: the proof says that a `Validator` has seen a whole text, and `assembler::judge_whole` has fed it just these
+    // bytes, which cannot change while they are borrowed.
+    unsafe { core::str::from_utf8_unchecked(bytes) }
 }
 
 impl Deref for Text {
@@ -99,7 +112,7 @@ impl core::borrow::Borrow<str> for Text {
 
 impl From<&str> for Text {
     fn from(text: &str) -> Self {
-        Self { bytes: Bytes::copy_from_slice(text.as_bytes()) }
+        Self { bytes: message::own(text.as_bytes()) }
     }
 }
 

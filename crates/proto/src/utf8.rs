@@ -41,6 +41,9 @@ pub struct Validator {
     len: usize,
 }
 
+/// What is shorter is mostly ASCII, and has been looked through before wide registers are ready to begin.
+const SHORT: usize = 64;
+
 /// Proof that a [`Validator`] has seen a whole text to its end, and how long it was.
 #[derive(Clone, Copy, Debug)]
 pub struct Validated {
@@ -73,8 +76,7 @@ impl Validator {
 
     #[inline]
     fn feed_judged_by(&mut self, is_good: impl Fn(&[u8], usize) -> bool, piece: &[u8]) -> Result<(), InvalidUtf8> {
-        // What is short is mostly ASCII, and has been looked through before wide registers are ready to begin.
-        if self.held == 0 && piece.len() < 64 && piece.is_ascii() {
+        if self.held == 0 && piece.len() < SHORT && piece.is_ascii() {
             self.len += piece.len();
             return Ok(());
         }
@@ -117,7 +119,7 @@ impl Validator {
             let (head, rest) = piece.split_at_mut(self.lacking().min(piece.len()));
             mask::apply(key, offset, head);
             self.feed_held(head)?;
-            let good = avx512.unmask_and_check(key.rotated(offset).rotated(head.len() as u64), rest);
+            let good = avx512.unmask_and_check(key.rotated(offset).rotated(head.len() as u64), rest, false);
             return if good { self.hold_last(rest, unfinished(rest)) } else { Err(InvalidUtf8) };
         }
         self.feed_masked_in_two_passes(key, offset, piece)
@@ -186,6 +188,40 @@ impl Validator {
     }
 }
 
+/// Checks a text that is there from its beginning to its end.
+///
+/// # Errors
+/// When it is not UTF-8.
+#[inline]
+pub(crate) fn check_whole(text: &[u8]) -> Result<Validated, InvalidUtf8> {
+    if text.len() < SHORT && text.is_ascii() {
+        return Ok(Validated { len: text.len() });
+    }
+    let mut validator = Validator::default();
+    validator.feed(text)?;
+    validator.finish()
+}
+
+/// Unmasks such a text in place, and checks it.
+///
+/// # Errors
+/// As of [`check_whole`].
+#[inline]
+pub(crate) fn unmask_and_check_whole(key: MaskingKey, text: &mut [u8]) -> Result<Validated, InvalidUtf8> {
+    if text.len() < SHORT && mask::hides_ascii(key, text) {
+        mask::apply(key, 0, text);
+        return Ok(Validated { len: text.len() });
+    }
+    #[cfg(target_arch = "x86_64")]
+    if let Some(avx512) = x86::Avx512::detect() {
+        let is_good = avx512.unmask_and_check(key, text, true);
+        return if is_good { Ok(Validated { len: text.len() }) } else { Err(InvalidUtf8) };
+    }
+    let mut validator = Validator::default();
+    validator.feed_masked_in_two_passes(key, 0, text)?;
+    validator.finish()
+}
+
 /// Whether a text is good that begins with a character, but for one of which its end has only so many bytes.
 #[inline]
 fn is_good(text: &[u8], unfinished: usize) -> bool {
@@ -236,6 +272,19 @@ mod tests {
         |validator, piece| masked(piece, |key, offset, piece| validator.feed_masked_in_two_passes(key, offset, piece)),
     ];
 
+    /// The two that judge a whole text at once.
+    const AT_ONCE: [fn(&[u8]) -> Result<usize, InvalidUtf8>; 2] = [
+        |text| check_whole(text).map(Validated::len),
+        |text| {
+            let mut judged = Err(InvalidUtf8);
+            masked(text, |key, offset, bytes| {
+                judged = unmask_and_check_whole(key.rotated(offset), bytes).map(Validated::len);
+                judged.map(drop)
+            })?;
+            judged
+        },
+    ];
+
     /// Feeds a piece masked, and looks whether it was unmasked.
     fn masked(
         piece: &[u8],
@@ -267,6 +316,9 @@ mod tests {
     /// Fed whole, in every two pieces and byte by byte, a string meets `std`'s verdict.
     fn agrees_with_std(bytes: &[u8]) {
         let valid = core::str::from_utf8(bytes).is_ok();
+        for judge in AT_ONCE {
+            assert_eq!(judge(bytes), if valid { Ok(bytes.len()) } else { Err(InvalidUtf8) }, "{bytes:02x?}");
+        }
         for cut in 0..=bytes.len() {
             let mut validator = Validator::default();
             let verdict = validator.feed(&bytes[..cut]).and_then(|()| validator.feed(&bytes[cut..]));
@@ -287,6 +339,10 @@ mod tests {
                 for feed in ways {
                     let refused = feed(&mut Validator::default(), text).is_err();
                     assert_eq!(refused, refused_by_std(text), "{string:02x?} at {place} of {}", text.len());
+                }
+                for judge in AT_ONCE {
+                    let is_good = core::str::from_utf8(text).is_ok();
+                    assert_eq!(judge(text).is_ok(), is_good, "{string:02x?} at {place} of {}", text.len());
                 }
             }
             text[place..end].fill(b'x');

@@ -1,36 +1,33 @@
-//! Messages that are received as a part of what was read, and sent by those who only borrow them.
+//! Messages that are received where they lie in what was read, and sent by those who only borrow them.
 
 mod deflate_support;
 mod support;
 
-use bytes::BytesMut;
 use deflate_support::params;
-use sockeye_proto::connection::Wanted;
+use sockeye_proto::connection::{Received, Wanted};
 use sockeye_proto::deflate::Compression;
 use sockeye_proto::frame::Opcode;
-use sockeye_proto::{Error, Event, Limits, Message, MessageRef, Role, Violation};
+use sockeye_proto::{Connection, Error, Event, Limits, Message, MessageRef, Role, Violation};
 use support::{facing, frame, sent, text};
 
-/// Receives one message from a client that sent these bytes.
-fn shared(bytes: &mut BytesMut) -> Option<Result<Message, Event>> {
-    facing(Role::Client, Limits::default()).receive_shared(bytes)
+fn server() -> Connection {
+    facing(Role::Client, Limits::default())
 }
 
 #[test]
-fn a_message_that_is_whole_becomes_a_part_of_the_buffer_which_is_whole_again_when_it_is_gone() {
-    let mut bytes = BytesMut::with_capacity(1000);
-    let place = bytes.as_ptr();
-    for _ in 0..3 {
-        bytes.extend_from_slice(&[text("one"), text("two")].concat());
-        let one = shared(&mut bytes).unwrap().unwrap();
-        assert_eq!(one, Message::from("one"));
-        assert_eq!(bytes.len(), text("two").len(), "what is behind it stays");
-        let two = shared(&mut bytes).unwrap().unwrap();
-        assert_eq!((two, bytes.len()), (Message::from("two"), 0));
-        drop(one);
-        assert!(bytes.try_reclaim(1000));
-        assert_eq!(bytes.as_ptr(), place);
-    }
+fn messages_that_are_whole_are_lent_one_by_one_from_where_they_were_read_to() {
+    let (one, two) = (text("one, and 你好"), frame(Role::Client, true, Opcode::BINARY, &[0xff; 200]));
+    let mut bytes = [&one[..], &two].concat();
+    let places = bytes.as_ptr_range();
+    let mut connection = server();
+
+    let (consumed, message) = connection.receive_borrowed(&mut bytes).unwrap();
+    let message = message.unwrap();
+    assert_eq!((consumed, message), (one.len(), "one, and 你好".into()));
+    assert!(places.contains(&message.as_bytes().as_ptr()));
+
+    let (consumed, message) = connection.receive_borrowed(&mut bytes[one.len()..]).unwrap();
+    assert_eq!((consumed, message), (two.len(), Ok((&[0xff; 200]).into())));
 }
 
 #[test]
@@ -47,34 +44,46 @@ fn nothing_is_taken_of_what_is_no_whole_message() {
         ("over the limit", frame(Role::Client, true, Opcode::BINARY, &vec![0; (1 << 20) + 1])),
     ];
     for (what, sent) in cases {
-        let mut bytes = BytesMut::from(&sent[..]);
-        assert_eq!((shared(&mut bytes), &bytes[..]), (None, &sent[..]), "{what}");
+        let mut bytes = sent.clone();
+        assert_eq!(server().receive_borrowed(&mut bytes), None, "{what}");
+        assert_eq!(bytes, sent, "{what}");
     }
 }
 
 #[test]
-fn nothing_is_taken_in_the_middle_of_a_message_nor_where_whole_ones_are_not_wanted() {
-    let mut connection = facing(Role::Client, Limits::default());
+fn nothing_is_taken_in_the_middle_of_a_message_of_the_next_one_nor_of_one_larger_than_the_window() {
+    let mut connection = server();
     connection.receive(&mut frame(Role::Client, false, Opcode::TEXT, b"frag"));
     let rest = frame(Role::Client, true, Opcode::CONTINUATION, b"ment");
-    assert_eq!(connection.receive_shared(&mut BytesMut::from(&rest[..])), None);
+    assert_eq!(connection.receive_borrowed(&mut rest.clone()), None);
+    assert_eq!(connection.receive_borrowed(&mut text("next")), None);
 
-    let mut connection = facing(Role::Client, Limits::default());
-    connection.want(Wanted::Pieces { window: 1000 });
-    assert_eq!(connection.receive_shared(&mut BytesMut::from(&text("one")[..])), None);
+    let mut connection = server();
+    connection.want(Wanted::Pieces { window: 4 });
+    assert_eq!(connection.receive_borrowed(&mut text("four")), None);
+    assert_eq!(connection.receive_borrowed(&mut text("one")).unwrap().1, Ok("one".into()));
 }
 
 #[test]
 fn text_that_is_no_utf_8_fails_the_connection() {
-    let mut connection = facing(Role::Client, Limits::default());
-    let mut bytes = BytesMut::from(&[frame(Role::Client, true, Opcode::TEXT, &[0xff]), text("more")].concat()[..]);
-    let len = bytes.len();
-    let failed = connection.receive_shared(&mut bytes);
-    assert_eq!(failed, Some(Err(Event::Failed(Error::from(Violation::InvalidUtf8InText)))));
+    // Short and long, bad at the end and within, each judged by another way.
+    for bad in [
+        &[0xff][..],
+        b"\xE4\xBD",
+        b"sixty-four bytes and more, of which the last one begins a character\xE4",
+        &[0xE4; 70],
+    ] {
+        let mut connection = server();
+        let bad = frame(Role::Client, true, Opcode::TEXT, bad);
+        let mut bytes = [&bad[..], &text("more")].concat();
+        let failed = Event::Failed(Error::from(Violation::InvalidUtf8InText));
+        assert_eq!(connection.receive_borrowed(&mut bytes), Some((bad.len(), Err(failed))));
 
-    assert_eq!((bytes.len(), connection.receive_shared(&mut bytes)), (len, None));
-    let rest = connection.receive(&mut bytes);
-    assert_eq!((rest.consumed, rest.event), (len, None), "what is left is discarded");
+        let rest = &mut bytes[bad.len()..];
+        assert_eq!(connection.receive_borrowed(rest), None);
+        let Received { consumed, event, .. } = connection.receive(rest);
+        assert_eq!((consumed, event), (rest.len(), None), "what is left is discarded");
+    }
 }
 
 #[test]

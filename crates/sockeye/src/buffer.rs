@@ -3,15 +3,16 @@
 use core::cell::Cell;
 
 use bytes::BytesMut;
-use sockeye_proto::stock;
 
 /// One read takes at most this much: what a TCP receive window commonly has ready.
 pub(crate) const SIZE: usize = 64 << 10;
 
 thread_local! {
     static BUFFER: Cell<Option<Box<[u8]>>> = const { Cell::new(None) };
-    /// The one that messages share: a `BytesMut` counts who holds a part of it.
-    static SHARED: Cell<Option<BytesMut>> = const { Cell::new(None) };
+    /// For what is left of a read, where messages are lent.
+    static REST: Cell<Option<BytesMut>> = const { Cell::new(None) };
+    /// For a small message that is lent.
+    static ROOM: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
 /// Lends this thread's buffer. What it holds is left over from other reads.
@@ -26,19 +27,27 @@ pub(crate) fn lend<T>(borrow: impl FnOnce(&mut [u8]) -> T) -> T {
     result
 }
 
-/// Takes a buffer that messages may share, for as long as they are lent. It is empty, and has room for [`SIZE`] bytes.
+/// Takes an empty buffer for what is left of a read, for as long as messages are lent.
 pub(crate) fn take() -> BytesMut {
-    let buffer = SHARED.try_with(Cell::take).ok().flatten();
+    let buffer = REST.try_with(Cell::take).ok().flatten();
     buffer.unwrap_or_else(|| BytesMut::with_capacity(SIZE))
 }
 
-/// Takes back such a buffer, for the next read. One that is still shared is left to whoever lets go of it last, and one of
-/// another size, which was a large message's, to the [stock].
+/// Takes back such a buffer, for the next one. What has another size is dropped.
 pub(crate) fn give_back(mut buffer: BytesMut) {
     buffer.clear();
     if buffer.try_reclaim(SIZE) && buffer.capacity() == SIZE {
-        let _ = SHARED.try_with(|place| place.set(Some(buffer)));
-    } else {
-        stock::give_back(buffer);
+        let _ = REST.try_with(|place| place.set(Some(buffer)));
     }
+}
+
+/// Takes room for a small message that is lent.
+pub(crate) fn take_room() -> Vec<u8> {
+    ROOM.try_with(Cell::take).unwrap_or_default()
+}
+
+/// Takes it back.
+pub(crate) fn give_back_room(mut room: Vec<u8>) {
+    room.clear();
+    let _ = ROOM.try_with(|place| place.set(room));
 }

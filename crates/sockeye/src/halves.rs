@@ -1,48 +1,87 @@
 //! The lower door: both directions of a connection for a handler that does not keep its messages.
 //!
-//! ```text
-//! thread's buffer --read--> Driver::unparsed --split off--> Incoming::message --> &str, &[u8]
-//!        ^                                                        |
-//!        └───────── once nothing of it is lent or unparsed ───────┘
-//! ```
-//! A lent message and the bytes behind it are two parts of one buffer (`BytesMut` counts them): the driver has at any time all
-//! that comes next, and reads ahead, answers Pings and closes as if nothing were lent.
+//! A small message is lent from room that the thread has for it, and that is with the handler until it asks for the next
+//! one; a longer one is a [`Message`] of its own, which is lent from there. So the driver has at any time all that comes
+//! next, and reads ahead, answers Pings and closes as if nothing were lent.
 
 use core::fmt;
 use core::future::{Future, poll_fn};
 use core::task::{Context, Poll};
 
-use sockeye_proto::{CloseCode, CloseReason, Message, MessageRef, Text};
+use sockeye_proto::{CloseCode, CloseReason, Message, MessageRef, Text, stock};
 
 use crate::buffer;
 use crate::error::Error;
 use crate::receiver::{Receiver, Waits};
 use crate::sender::{Leaving, Sender};
 use crate::shared::Handle;
-use crate::stream::Reading;
 
 /// Receives messages that are lent, made by [`WebSocket::halves`](crate::WebSocket::halves).
 ///
 /// Dropping it discards the message that is lent, and nothing else.
 pub struct Incoming<'ws> {
     handle: &'ws Handle,
-    /// The message that is lent.
-    message: Option<Message>,
+    lent: Option<Lent>,
+}
+
+/// A message that is lent, where it lies meanwhile.
+enum Lent {
+    /// A small one, in the thread's room.
+    Text(String),
+    /// The same.
+    Binary(Vec<u8>),
+    Message(Message),
+}
+
+impl Lent {
+    /// The most bytes that are copied to the thread's room.
+    const SMALL: usize = 4 << 10;
+
+    fn new(message: MessageRef<'_>) -> Self {
+        if message.len() > Self::SMALL {
+            return Self::Message(message.to_message());
+        }
+        let mut room = buffer::take_room();
+        let Some(text) = message.as_text() else {
+            room.extend_from_slice(message.as_bytes());
+            return Self::Binary(room);
+        };
+        let mut room = String::from_utf8(room).expect("it is empty");
+        room.push_str(text);
+        Self::Text(room)
+    }
+
+    fn give_back(self) {
+        match self {
+            Self::Text(room) => buffer::give_back_room(room.into_bytes()),
+            Self::Binary(room) => buffer::give_back_room(room),
+            Self::Message(message) => stock::give_back(message.into_bytes()),
+        }
+    }
+}
+
+impl<'a> From<&'a Lent> for MessageRef<'a> {
+    fn from(lent: &'a Lent) -> Self {
+        match lent {
+            Lent::Text(text) => text.into(),
+            Lent::Binary(bytes) => bytes.into(),
+            Lent::Message(message) => message.into(),
+        }
+    }
 }
 
 impl<'ws> Incoming<'ws> {
     pub(crate) fn new(receiver: &'ws Receiver) -> Self {
         receiver.handle.turn().lend();
-        Self { handle: &receiver.handle, message: None }
+        Self { handle: &receiver.handle, lent: None }
     }
 
     /// Waits for the next message, which can be looked at until the next call. `None` is the end, as for
     /// [`WebSocket::recv`](crate::WebSocket::recv).
     ///
-    /// A message that lies whole in one frame, uncompressed, is neither copied nor allocated: it stays in the buffer of
-    /// 64 KiB that it was read into, which it holds as long as it is lent. Others are lent from an allocation of their own;
-    /// so are those that were read ahead, as while a handler waits for something else, or, outside of a
-    /// [driven](crate::drive) future, with each `send`. One that is kept is
+    /// For one of up to 4 KiB, whole in one frame and not compressed, nothing is allocated. Others are lent from an
+    /// allocation of their own; so are those that were read ahead, as while a handler waits for something else, or,
+    /// outside of a [driven](crate::drive) future, with each `send`. One that is kept is
     /// [made a `Message`](MessageRef::to_message), or received by [`WebSocket::recv`](crate::WebSocket::recv).
     ///
     /// # Errors
@@ -55,8 +94,8 @@ impl<'ws> Incoming<'ws> {
         let waits = Waits { handle: self.handle };
         let received = poll_fn(|cx| self.handle.poll_lent(cx)).await;
         waits.over();
-        self.message = received?;
-        Ok(self.message.as_ref().map(MessageRef::from))
+        self.lent = received?;
+        Ok(self.lent.as_ref().map(MessageRef::from))
     }
 
     /// What the peer's Close frame said, once it has come. [`CloseCode::NO_STATUS_RECEIVED`] if it said nothing.
@@ -65,33 +104,24 @@ impl<'ws> Incoming<'ws> {
         self.handle.turn().peer_reason()
     }
 
-    /// Nobody looks at the message any more. If it was the last of its buffer, that is the thread's again.
+    /// Nobody looks at the message any more.
     fn give_back(&mut self) {
-        if let Some(message) = self.message.take()
-            && let Ok(buffer) = message.into_bytes().try_into_mut()
-        {
-            buffer::give_back(buffer);
+        if let Some(lent) = self.lent.take() {
+            lent.give_back();
         }
     }
 }
 
 impl Handle {
-    fn poll_lent(&self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Error>> {
-        if let Some(polled) = self.quick_recv(cx) {
-            return polled.map(|message| Ok(Some(message)));
+    fn poll_lent(&self, cx: &mut Context<'_>) -> Poll<Result<Option<Lent>, Error>> {
+        if let Some(polled) = self.quick_recv(cx, Lent::new) {
+            return polled.map(|lent| Ok(Some(lent)));
         }
-        self.poll_read(cx, Reading::Whole, |driver| {
-            let message = match driver.take_message() {
-                Some(message) => message,
-                None => Ok(Some(driver.take_lent()?)),
-            };
-            driver.read_as(Reading::Nobody);
-            Some(message)
-        })
+        self.poll_recv_in_turn(cx).map_ok(|message| message.map(Lent::Message))
     }
 }
 
-/// Nothing is held of the thread's buffer any more: what has come behind the message is kept in one of its size.
+/// Nothing is held of the thread's any more.
 impl Drop for Incoming<'_> {
     fn drop(&mut self) {
         self.give_back();
@@ -101,7 +131,7 @@ impl Drop for Incoming<'_> {
 
 impl fmt::Debug for Incoming<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Incoming").field("message", &self.message).finish_non_exhaustive()
+        f.debug_struct("Incoming").field("lent", &self.lent.as_ref().map(MessageRef::from)).finish_non_exhaustive()
     }
 }
 
@@ -118,7 +148,7 @@ impl<'ws> Outgoing<'ws> {
     }
 
     /// Sends a message, as [`Sender::send`] does: a text, bytes, a [`&Message`](Message), or one that is lent. Up to 4 KiB are
-    /// copied straight to where they leave from; of more a copy is made, unless it is a message of 32 KiB, which is shared.
+    /// copied straight to where they leave from; of more a copy is made, unless it is a `Message`, which is shared.
     ///
     /// # Errors
     /// [`Error::Closed`] once a Close has been sent or received; [`Error::Io`] when writing has failed.

@@ -75,9 +75,14 @@ impl Receiver {
 
 impl Shared {
     pub(crate) fn poll_recv(self: &Arc<Self>, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Error>> {
-        if let Some(polled) = self.quick_recv(cx) {
+        if let Some(polled) = self.quick_recv(cx, |message| message.to_message()) {
             return polled.map(|message| Ok(Some(message)));
         }
+        self.poll_recv_in_turn(cx)
+    }
+
+    /// The same where there is more to do.
+    pub(crate) fn poll_recv_in_turn(self: &Arc<Self>, cx: &Context<'_>) -> Poll<Result<Option<Message>, Error>> {
         self.poll_read(cx, Reading::Whole, |driver| {
             let message = driver.take_message()?;
             driver.read_as(Reading::Nobody);

@@ -10,6 +10,7 @@ use std::io::IoSlice;
 use std::time::Instant;
 
 use bytes::Bytes;
+use sockeye_proto::connection::Received;
 use sockeye_proto::frame::{Header, Opcode, Parse};
 use sockeye_proto::mask::{self, MaskingKey};
 use sockeye_proto::utf8::Validator;
@@ -50,7 +51,37 @@ pub(crate) fn decode_fragmented(count: usize, fragments: usize, text: &str) -> W
     receive(count * pieces.len(), count, &message.repeat(count))
 }
 
+/// The same as [`decode`], of messages that are looked at where they lie; but for those that a read cuts.
+pub(crate) fn decode_borrowed(count: usize, opcode: Opcode, payload: &[u8]) -> Work {
+    let stream = frame(Role::Client, true, opcode, payload).repeat(count);
+    receive_by(count, count, &stream, |connection, bytes| match connection.receive_borrowed(bytes) {
+        Some((consumed, message)) => {
+            black_box(message.expect("good"));
+            (consumed, true)
+        }
+        None => receive_one(connection, bytes),
+    })
+}
+
 fn receive(items: usize, messages: usize, stream: &[u8]) -> Work {
+    receive_by(items, messages, stream, receive_one)
+}
+
+/// Says how many bytes it took, and whether that was a message.
+#[inline]
+fn receive_one(connection: &mut Connection, bytes: &mut [u8]) -> (usize, bool) {
+    let Received { consumed, event, .. } = connection.receive(bytes);
+    let Some(event) = event else { return (consumed, false) };
+    assert!(matches!(black_box(event), Event::Message(_)));
+    (consumed, true)
+}
+
+fn receive_by(
+    items: usize,
+    messages: usize,
+    stream: &[u8],
+    one: impl Fn(&mut Connection, &mut [u8]) -> (usize, bool) + 'static,
+) -> Work {
     let stream = stream.to_vec();
     let mut connection = facing(Role::Client, Limits::default());
     let mut read = vec![0; READ];
@@ -60,12 +91,9 @@ fn receive(items: usize, messages: usize, stream: &[u8]) -> Work {
             let mut bytes = &mut read[..piece.len()];
             bytes.copy_from_slice(piece);
             while !bytes.is_empty() {
-                let received = connection.receive(bytes);
-                bytes = &mut bytes[received.consumed..];
-                if let Some(event) = received.event {
-                    assert!(matches!(black_box(event), Event::Message(_)));
-                    seen += 1;
-                }
+                let (consumed, is_message) = one(&mut connection, bytes);
+                bytes = &mut bytes[consumed..];
+                seen += usize::from(is_message);
             }
         }
         assert_eq!(seen, messages);

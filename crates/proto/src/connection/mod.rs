@@ -49,6 +49,7 @@ use crate::error::Error;
 use crate::limits::Limits;
 use crate::mask::MaskingKey;
 use crate::message::Message;
+use crate::message_ref::MessageRef;
 use crate::role::Role;
 use keepalive::Keepalive;
 use reader::Reader;
@@ -167,31 +168,35 @@ impl Connection {
     /// that is over. Of a compressed message more may come then even without bytes, of an empty slice.
     #[inline]
     pub fn receive(&mut self, bytes: &mut [u8]) -> Received {
-        match self.receive_whole(bytes) {
-            Some(Ok((consumed, message))) => Received { consumed, event: Some(Event::Message(message)) },
-            Some(Err(failed)) => failed,
+        match self.receive_borrowed(bytes) {
+            Some((consumed, Ok(message))) => Received { consumed, event: Some(Event::Message(message.to_message())) },
+            Some((consumed, Err(failed))) => Received { consumed, event: Some(failed) },
             None => self.receive_any(bytes),
         }
     }
 
-    /// Takes the next message if it is what the bytes begin with, lies whole in one frame and is not compressed: what
-    /// [`receive`](Self::receive) does first, apart for those who have something else to do with all other bytes.
+    /// Takes the next message if it is what the bytes begin with, lies whole in one frame and is not compressed, and lends
+    /// it where it lies: what [`receive`](Self::receive) does first, and copies. Nothing is allocated.
     ///
-    /// Says how many bytes it took, too. `None`: it is no such message, and nothing was taken.
+    /// Says how many bytes were taken, too. `None`: it is no such message, and nothing was; `receive` is to be asked.
     ///
-    /// # Errors
-    /// It is a text that is not UTF-8: [`Event::Failed`], as `receive` has it.
+    /// The error is the [`Event::Failed`] that `receive` would give: it is a text that is not UTF-8.
+    ///
+    /// ```
+    /// # use sockeye_proto::{Connection, Limits};
+    /// let mut frame = [0x81, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58];
+    /// let (consumed, message) = Connection::server(Limits::default()).receive_borrowed(&mut frame).unwrap();
+    /// assert_eq!((consumed, message.unwrap().as_text()), (11, Some("Hello")));
+    /// assert_eq!(frame[6..], *b"Hello");
+    /// ```
     #[inline(always)]
-    pub fn receive_whole(&mut self, bytes: &mut [u8]) -> Option<Result<(usize, Message), Received>> {
+    pub fn receive_borrowed<'a>(&mut self, bytes: &'a mut [u8]) -> Option<(usize, Result<MessageRef<'a>, Event>)> {
         if !self.state.reads() {
             return None;
         }
-        let (consumed, outcome) = self.reader.receive_whole(bytes, &self.limits)?;
+        let (consumed, outcome) = self.reader.receive_borrowed(bytes, &self.limits)?;
         self.keepalive.hear(consumed);
-        Some(match outcome {
-            Ok(message) => Ok((consumed, message)),
-            Err(error) => Err(Received { consumed, event: Some(self.failed(error)) }),
-        })
+        Some((consumed, outcome.map_err(|error| self.failed(error))))
     }
 
     #[inline(never)]
@@ -203,38 +208,6 @@ impl Connection {
         // Bytes that are given again are no sign of life.
         self.keepalive.hear(consumed);
         Received { consumed, event: self.settle(outcome) }
-    }
-
-    /// Takes the next message off the bytes where it lies whole in one frame and is not compressed, without copying it:
-    /// it becomes a part of their buffer, which lives, and cannot be used again, as long as it does. This is for those who
-    /// let go of it soon.
-    ///
-    /// `None`: it is no such message, or [whole ones are not wanted](Self::want); nothing was taken, and
-    /// [`receive`](Self::receive) is to be asked.
-    ///
-    /// # Errors
-    /// It is a text that is not UTF-8: [`Event::Failed`]. The bytes stay where they are, of no use any more.
-    ///
-    /// ```
-    /// # use sockeye_proto::{Connection, Limits};
-    /// let frame = [0x81, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58];
-    /// let mut bytes = bytes::BytesMut::from(&frame[..]);
-    /// let place = bytes.as_ptr_range();
-    /// let message = Connection::server(Limits::default()).receive_shared(&mut bytes).unwrap().unwrap();
-    /// assert_eq!(message.as_text(), Some("Hello"));
-    /// assert!(place.contains(&message.as_bytes().as_ptr()));
-    /// assert!(bytes.is_empty());
-    /// ```
-    pub fn receive_shared(&mut self, bytes: &mut BytesMut) -> Option<Result<Message, Event>> {
-        if !self.state.reads() || !self.wants_whole() {
-            return None;
-        }
-        let (consumed, outcome) = self.reader.receive_shared(bytes, &self.limits)?;
-        self.keepalive.hear(consumed);
-        Some(match outcome {
-            Ok(message) => Ok(message),
-            Err(error) => Err(self.failed(error)),
-        })
     }
 
     /// Room to read more of the current message's payload into directly, where that is worth it: a data frame of which

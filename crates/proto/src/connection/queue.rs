@@ -220,7 +220,7 @@ impl Queue {
             if front.bytes.is_empty()
                 && let Some(chunk) = self.chunks.pop_front()
             {
-                stock::reclaim(chunk.bytes);
+                stock::give_back(chunk.bytes);
             }
         }
         if bytes > 0 {

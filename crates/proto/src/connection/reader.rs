@@ -1,19 +1,17 @@
 //! Bytes in, events out: the inbound pipeline, step by step.
 
-use core::ops::Range;
-
 use bytes::buf::Limit;
 use bytes::{Buf, Bytes, BytesMut};
 
 use super::{ControlPayload, Event};
-use crate::assembler::{Assembler, Incoming, Wanted};
+use crate::assembler::{self, Assembler, Incoming, Wanted};
 use crate::close::CloseReason;
 use crate::deflate::Inflater;
 use crate::error::Error;
 use crate::frame::{Context, Header, Opcode, Parse, Violation, rules};
 use crate::limits::Limits;
-use crate::mask::{self, MaskingKey};
-use crate::message::{Message, MessageKind};
+use crate::mask;
+use crate::message_ref::MessageRef;
 use crate::role::Role;
 
 /// Where in the stream the reader stands, and what it holds of what has begun.
@@ -84,61 +82,24 @@ impl Reader {
     /// All steps at once for a message that is all there in one frame, as most are: nothing of it has to be remembered.
     /// `None` where anything is out of the ordinary, or wrong; nothing was taken then.
     #[inline(always)]
-    pub(super) fn receive_whole(&self, bytes: &mut [u8], limits: &Limits) -> Option<(usize, Result<Message, Error>)> {
-        let (kind, key, payload) = self.find_whole(bytes, limits)?;
-        let end = payload.end;
-        let payload = &mut bytes[payload];
-        let judged = match Assembler::judge_whole(kind, key, payload) {
-            Ok(judged) => judged,
-            Err(error) => return Some((end, Err(error))),
-        };
-        // By way of a box it is made in registers: what `copy_from_slice` leaves in memory word by word a processor waits for
-        // before it can be moved on in larger pieces.
-        let own: Box<[u8]> = (&*payload).into();
-        Some((end, Ok(judged.holding(Bytes::from(own)))))
-    }
-
-    /// The same for whoever holds the bytes' buffer, of which the message becomes a part.
-    #[inline]
-    pub(super) fn receive_shared(
+    pub(super) fn receive_borrowed<'a>(
         &self,
-        bytes: &mut BytesMut,
+        bytes: &'a mut [u8],
         limits: &Limits,
-    ) -> Option<(usize, Result<Message, Error>)> {
-        let (kind, key, payload) = self.find_whole(bytes, limits)?;
-        let end = payload.end;
-        let judged = match Assembler::judge_whole(kind, key, &mut bytes[payload.clone()]) {
-            Ok(judged) => judged,
-            Err(error) => return Some((end, Err(error))),
-        };
-        let mut frame = bytes.split_to(end).freeze();
-        frame.advance(payload.start);
-        Some((end, Ok(judged.holding(frame))))
-    }
-
-    /// Finds such a message: its kind, how it is masked, and where its payload is. Inlined into both who call it, as a call
-    /// would cost each message 40 instructions.
-    #[inline(always)]
-    fn find_whole(&self, bytes: &[u8], limits: &Limits) -> Option<(MessageKind, Option<MaskingKey>, Range<usize>)> {
+    ) -> Option<(usize, Result<MessageRef<'a>, Error>)> {
         let Position::Header { len: 0, .. } = self.position else {
             return None;
         };
         let Parse::Complete(header) = Header::parse(bytes) else {
             return None;
         };
-        let kind = match header.opcode() {
-            Opcode::TEXT => MessageKind::Text,
-            Opcode::BINARY => MessageKind::Binary,
-            _ => return None,
-        };
-        let context = Context { sender: self.sender, in_message: false, compression: false };
-        let len = header.payload_len();
-        if self.assembler.is_some() || !header.fin() || !rules::check(header, context) || len > self.most_whole(limits)
-        {
+        let is_whole = rules::is_whole_message(header, self.sender) && self.assembler.is_none();
+        if !is_whole || header.payload_len() > self.most_whole(limits) {
             return None;
         }
-        let payload = bytes[header.size()..].get(..usize::try_from(len).ok()?)?;
-        Some((kind, header.masking_key(), header.size()..header.size() + payload.len()))
+        let payload = bytes[header.size()..].get_mut(..usize::try_from(header.payload_len()).ok()?)?;
+        let end = header.size() + payload.len();
+        Some((end, assembler::judge_whole(header, payload)))
     }
 
     /// The most bytes a message may have that is all there in one frame: within what may be held, and the limits.

@@ -150,11 +150,26 @@ pub fn check(header: Header, context: Context) -> bool {
     let [first, second] = header.first_bytes();
     let table = &FIRST_BYTE[usize::from(context.in_message) << 1 | usize::from(context.compression)];
     let longest = table[usize::from(first)];
+    header.masked() == context.sender.masks() && (second & 0x7F).cast_signed() <= longest && has_good_length(header)
+}
+
+/// Whether a frame with this header is a whole message, not compressed, and keeps the rules between messages, as most
+/// frames do.
+#[inline]
+pub(crate) fn is_whole_message(header: Header, sender: Role) -> bool {
+    const TEXT: u8 = 0x80 | Opcode::TEXT.bits();
+    const BINARY: u8 = 0x80 | Opcode::BINARY.bits();
+    let [first, _] = header.first_bytes();
+    matches!(first, TEXT | BINARY) && header.masked() == sender.masks() && has_good_length(header)
+}
+
+/// Whether the length is one there can be, and in its shortest form.
+#[inline]
+fn has_good_length(header: Header) -> bool {
     // A length of 7 bits is the shortest form of itself, and most are such.
-    let is_minimal = second & 0x7F <= 125
+    header.first_bytes()[1] & 0x7F <= 125
         || (header.length_form() == LengthForm::for_len(header.payload_len())
-            && header.payload_len() <= MAX_PAYLOAD_LEN);
-    header.masked() == context.sender.masks() && (second & 0x7F).cast_signed() <= longest && is_minimal
+            && header.payload_len() <= MAX_PAYLOAD_LEN)
 }
 
 /// Every rule a frame with this header breaks, in the order of the fields. The cold half.
@@ -272,6 +287,17 @@ mod tests {
                 }
             })
         })
+    }
+
+    #[test]
+    fn a_whole_message_is_what_check_says_yes_to_and_ends_as_data_with_no_bit_reserved() {
+        for sender in [Role::Client, Role::Server] {
+            let context = Context { sender, in_message: false, compression: false };
+            for header in headers() {
+                let is_whole = check(header, context) && header.fin() && !header.opcode().is_control();
+                assert_eq!(is_whole_message(header, sender), is_whole, "{header:?} {sender:?}");
+            }
+        }
     }
 
     #[test]

@@ -71,6 +71,15 @@ pub fn apply(key: MaskingKey, offset: u64, bytes: &mut [u8]) {
     xor(key, bytes);
 }
 
+/// Whether a masked payload is ASCII, without unmasking it.
+#[inline]
+pub(crate) fn hides_ascii(key: MaskingKey, bytes: &[u8]) -> bool {
+    let (words, rest) = bytes.as_chunks::<4>();
+    let seen = words.iter().fold(0, |seen, bytes| seen | (u32::from_ne_bytes(*bytes) ^ key.word));
+    let rest = rest.iter().zip(key.bytes()).fold(0, |seen, (byte, key)| seen | (byte ^ key));
+    seen & 0x8080_8080 == 0 && rest.is_ascii()
+}
+
 /// From this length on the wider instructions are worth the look at what the processor has.
 #[cfg(target_arch = "x86_64")]
 const WIDE: usize = 64;
@@ -126,6 +135,21 @@ mod tests {
                     );
                     masked[alignment..end].copy_from_slice(&plain[alignment..end]);
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn ascii_is_seen_through_the_mask_and_any_other_byte_wherever_it_stands() {
+        let key = MaskingKey::new([0x37, 0xfa, 0x21, 0xbd]);
+        for len in 0..=64 {
+            let mut bytes = vec![0x7f; len];
+            apply(key, 0, &mut bytes);
+            assert!(hides_ascii(key, &bytes), "{len} bytes");
+            for at in 0..len {
+                bytes[at] ^= 0x80;
+                assert!(!hides_ascii(key, &bytes), "byte {at} of {len}");
+                bytes[at] ^= 0x80;
             }
         }
     }

@@ -48,10 +48,11 @@ impl Avx512 {
         unsafe { check(text) }
     }
 
-    /// The same for masked text, which is unmasked: byte `i` with the key's byte `i mod 4`.
-    pub(super) fn unmask_and_check(self, key: MaskingKey, text: &mut [u8]) -> bool {
+    /// The same for masked text, which is unmasked: byte `i` with the key's byte `i mod 4`. Where it `ends` here, a
+    /// character that is cut off is judged, too.
+    pub(super) fn unmask_and_check(self, key: MaskingKey, text: &mut [u8], ends: bool) -> bool {
         // SAFETY: as above.
-        unsafe { unmask_and_check(key, text) }
+        unsafe { unmask_and_check(key, text, ends) }
     }
 }
 
@@ -73,12 +74,10 @@ fn check(text: &[u8]) -> bool {
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
-fn unmask_and_check(key: MaskingKey, text: &mut [u8]) -> bool {
+fn unmask_and_check(key: MaskingKey, text: &mut [u8], ends: bool) -> bool {
     let key = _mm512_set1_epi32(i32::from_ne_bytes(key.bytes()));
     let mut seen = Seen::nothing();
     let (blocks, rest) = text.as_chunks_mut::<BLOCK>();
-    // Most texts are short, and most of those are ASCII.
-    let is_short = blocks.is_empty();
     let (fours, ones) = blocks.as_chunks_mut::<4>();
     for [a, b, c, d] in fours {
         seen.four([unmask(key, a), unmask(key, b), unmask(key, c), unmask(key, d)]);
@@ -87,11 +86,11 @@ fn unmask_and_check(key: MaskingKey, text: &mut [u8]) -> bool {
         seen.block(unmask(key, block), BLOCK);
     }
     if !rest.is_empty() {
-        let block = unmask(key, rest);
-        if is_short && is_ascii(block) {
-            return true;
-        }
-        seen.block(block, rest.len());
+        seen.block(unmask(key, rest), if ends { BLOCK } else { rest.len() });
+    }
+    // What follows the text is no continuation. Behind a full block, or nearly so, that takes another one.
+    if ends && !(1..BLOCK - 2).contains(&rest.len()) {
+        seen.block(_mm512_setzero_si512(), BLOCK);
     }
     seen.is_good()
 }

@@ -5,7 +5,7 @@ use core::task::{Context, Poll};
 use std::sync::Arc;
 
 use sockeye_proto::connection::CannotSend;
-use sockeye_proto::{Connection, Message};
+use sockeye_proto::{Connection, MessageRef};
 
 use super::{GATHERED, Shared};
 use crate::scope;
@@ -21,9 +21,13 @@ pub(crate) enum Quick {
 }
 
 impl Shared {
-    /// The next message, if that is all there is to do. `None`: a turn is to be taken.
+    /// The next message as it is `kept`, if that is all there is to do. `None`: a turn is to be taken.
     #[inline]
-    pub(crate) fn quick_recv(self: &Arc<Self>, cx: &mut Context<'_>) -> Option<Poll<Message>> {
+    pub(crate) fn quick_recv<T>(
+        self: &Arc<Self>,
+        cx: &mut Context<'_>,
+        kept: impl FnOnce(MessageRef<'_>) -> T,
+    ) -> Option<Poll<T>> {
         let here = scope::is_used(self.address());
         // Dropped when the lock is no longer held.
         let mut _replaced = None;
@@ -34,7 +38,7 @@ impl Shared {
             return None;
         }
         let polled = if state.driver.has_unparsed() {
-            Poll::Ready(state.driver.quick_unparsed()?)
+            Poll::Ready(state.driver.quick_unparsed(kept)?)
         } else {
             // Woken with the task that drives the connection, where the two have one waker: then the transport has it, too.
             state.task_reads = here && scope::is_polled_by(cx.waker());
@@ -42,7 +46,7 @@ impl Shared {
                 // Before the transport is asked, which may wake at once.
                 _replaced = self.waiters.read(cx.waker());
             }
-            state.driver.quick_read(state.task_reads.then_some(cx))?
+            state.driver.quick_read(state.task_reads.then_some(cx), kept)?
         };
         state.reader_waits = polled.is_pending();
         state.was_read = true;

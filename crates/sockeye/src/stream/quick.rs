@@ -5,9 +5,9 @@
 use core::pin::Pin;
 use core::task::{Context, Poll};
 
-use bytes::{Buf, BytesMut};
+use bytes::Buf;
 use sockeye_proto::close::State;
-use sockeye_proto::{Event, Message};
+use sockeye_proto::{Event, MessageRef};
 use tokio::io::{AsyncRead, ReadBuf};
 
 use super::ending::Abandoned;
@@ -33,55 +33,33 @@ impl Driver {
         self.large == 0
     }
 
-    /// The next message of what has been read. `None`: there is more to it.
+    /// The next message of what has been read, as it is `kept`. `None`: there is more to it.
     #[inline]
-    pub(crate) fn quick_unparsed(&mut self) -> Option<Message> {
-        let message = if self.lends {
-            match self.connection.receive_shared(&mut self.unparsed)? {
-                Ok(message) => message,
-                Err(failed) => return self.quick_failed(Some(failed)),
-            }
-        } else {
-            match self.connection.receive_whole(&mut self.unparsed)? {
-                Ok((consumed, message)) => {
-                    self.unparsed.advance(consumed);
-                    message
-                }
-                Err(failed) => return self.quick_failed(failed.event),
-            }
+    pub(crate) fn quick_unparsed<T>(&mut self, kept: impl FnOnce(MessageRef<'_>) -> T) -> Option<T> {
+        let (consumed, len, message) = match self.connection.receive_borrowed(&mut self.unparsed)? {
+            (consumed, Ok(message)) => (consumed, message.len(), kept(message)),
+            (_, Err(failed)) => return self.quick_failed(failed),
         };
-        if self.unparsed.is_empty() {
-            // An idle connection holds no buffer; a message that is lent does.
-            self.unparsed = BytesMut::new();
-        }
-        self.took_quick(&message);
+        self.unparsed.advance(consumed);
+        self.put_away();
+        self.took_quick(len);
         Some(message)
     }
 
     /// The next message, where none has been read: writes what waits, and reads. Pending: the waker will be woken that was
     /// given to read with, or that of the connection. `None`: there is more to it.
     #[inline]
-    pub(crate) fn quick_read(&mut self, cx: Option<&mut Context<'_>>) -> Option<Poll<Message>> {
+    pub(crate) fn quick_read<T>(
+        &mut self,
+        cx: Option<&mut Context<'_>>,
+        kept: impl FnOnce(MessageRef<'_>) -> T,
+    ) -> Option<Poll<T>> {
         if self.connection.has_outgoing() {
             self.write();
             if self.has_unwritten() || self.is_broken() {
                 return None;
             }
         }
-        let polled = if self.lends { self.quick_read_to_lend(cx)? } else { self.quick_read_to_own(cx)? };
-        if polled.is_pending() {
-            // What is ordinary puts a deadline off, if anything.
-            if !self.alarm.is_set(&self.waiters) && self.poll_timer().is_ready() {
-                return None;
-            }
-            self.reading = Reading::Whole;
-            self.settled = true;
-        }
-        Some(polled)
-    }
-
-    #[inline]
-    fn quick_read_to_own(&mut self, cx: Option<&mut Context<'_>>) -> Option<Poll<Message>> {
         buffer::lend(|buffer| {
             let mut buffer = ReadBuf::new(buffer);
             let transport = Pin::new(&mut self.transport);
@@ -90,48 +68,48 @@ impl Driver {
                 None => transport.poll_read(&mut Context::from_waker(&self.waker), &mut buffer),
             };
             let Poll::Ready(read) = polled else {
-                return Some(Poll::Pending);
+                return self.quick_pending();
             };
             let bytes = buffer.filled_mut();
             if !self.took(read.map(|()| bytes.len())) {
                 return None;
             }
-            let (consumed, message) = match self.connection.receive_whole(bytes) {
-                Some(Ok(received)) => received,
+            let (consumed, len, message) = match self.connection.receive_borrowed(bytes) {
+                Some((consumed, Ok(message))) => (consumed, message.len(), kept(message)),
                 // What is behind it would be discarded.
-                Some(Err(failed)) => return self.quick_failed(failed.event),
+                Some((_, Err(failed))) => return self.quick_failed(failed),
                 None => {
-                    self.unparsed.extend_from_slice(bytes);
+                    self.keep(bytes);
                     return None;
                 }
             };
-            if consumed < bytes.len() {
-                self.unparsed.extend_from_slice(&bytes[consumed..]);
-            }
-            self.took_quick(&message);
+            self.keep(&bytes[consumed..]);
+            self.took_quick(len);
             Some(Poll::Ready(message))
         })
     }
 
     #[inline]
-    fn quick_read_to_lend(&mut self, cx: Option<&mut Context<'_>>) -> Option<Poll<Message>> {
-        match self.read_to_lend(cx) {
-            Poll::Pending => Some(Poll::Pending),
-            Poll::Ready(()) if self.unparsed.is_empty() => None,
-            Poll::Ready(()) => self.quick_unparsed().map(Poll::Ready),
+    fn quick_pending<T>(&mut self) -> Option<Poll<T>> {
+        // What is ordinary puts a deadline off, if anything.
+        if !self.alarm.is_set(&self.waiters) && self.poll_timer().is_ready() {
+            return None;
         }
+        self.reading = Reading::Whole;
+        self.settled = true;
+        Some(Poll::Pending)
     }
 
     /// What is left in the buffer is discarded when it is parsed.
     #[cold]
-    fn quick_failed<T>(&mut self, event: Option<Event>) -> Option<T> {
-        self.take_event(event);
+    fn quick_failed<T>(&mut self, failed: Event) -> Option<T> {
+        self.take_event(Some(failed));
         None
     }
 
     #[inline]
-    fn took_quick(&mut self, message: &Message) {
-        self.note_size(message);
+    fn took_quick(&mut self, len: usize) {
+        self.note_size(len);
         self.reading = Reading::Nobody;
         self.settled = false;
     }

@@ -6,7 +6,7 @@ use std::io;
 
 use bytes::{Buf, BufMut};
 use sockeye_proto::connection::Received;
-use sockeye_proto::{Event, Message, stock};
+use sockeye_proto::{Event, stock};
 use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 
 use super::{Broken, Driver, Reading, now};
@@ -44,11 +44,29 @@ impl Driver {
             }
             has_changed = true;
         }
-        if self.unparsed.is_empty() {
-            // An idle connection holds no buffer.
-            buffer::give_back(core::mem::take(&mut self.unparsed));
-        }
+        self.put_away();
         has_changed
+    }
+
+    /// Keeps what a read has brought and is not taken apart yet.
+    pub(super) fn keep(&mut self, rest: &[u8]) {
+        if rest.is_empty() {
+            return;
+        }
+        if self.lends && self.unparsed.is_empty() {
+            self.unparsed = buffer::take();
+        }
+        self.unparsed.extend_from_slice(rest);
+    }
+
+    /// An idle connection holds no buffer.
+    pub(super) fn put_away(&mut self) {
+        if self.unparsed.is_empty() {
+            let buffer = core::mem::take(&mut self.unparsed);
+            if self.lends {
+                buffer::give_back(buffer);
+            }
+        }
     }
 
     /// Reads once, and takes what came apart.
@@ -67,9 +85,6 @@ impl Driver {
         if self.large > 0 {
             return self.read_large(goal);
         }
-        if self.lends {
-            return self.read_to_lend(None);
-        }
         buffer::lend(|buffer| {
             let mut buffer = ReadBuf::new(buffer);
             let mut cx = Context::from_waker(&self.waker);
@@ -77,7 +92,7 @@ impl Driver {
             let bytes = buffer.filled_mut();
             if self.took(read.map(|()| bytes.len())) {
                 let parsed = self.receive(bytes, goal);
-                self.unparsed.extend_from_slice(&bytes[parsed..]);
+                self.keep(&bytes[parsed..]);
             }
             Poll::Ready(())
         })
@@ -95,28 +110,10 @@ impl Driver {
             let event = self.connection.adopt(&mut buffer);
             self.take_event(event);
             let parsed = self.receive(&mut buffer, goal);
-            self.unparsed.extend_from_slice(&buffer[parsed..]);
+            self.keep(&buffer[parsed..]);
         }
         stock::give_back(buffer);
         if is_ready { Poll::Ready(()) } else { Poll::Pending }
-    }
-
-    /// Reads once, into a buffer that stays here until all in it is taken apart.
-    pub(super) fn read_to_lend(&mut self, cx: Option<&mut Context<'_>>) -> Poll<()> {
-        let mut lent = buffer::take();
-        let mut room = (&mut lent).limit(buffer::SIZE);
-        let read = pin!(self.transport.read_buf(&mut room));
-        let polled = match cx {
-            Some(cx) => read.poll(cx),
-            None => read.poll(&mut Context::from_waker(&self.waker)),
-        };
-        let took = polled.map(|read| self.took(read));
-        if took == Poll::Ready(true) {
-            self.unparsed = lent;
-        } else {
-            buffer::give_back(lent);
-        }
-        took.map(drop)
     }
 
     /// Whether a read brought bytes; if it did not, nothing more will come.
@@ -153,7 +150,7 @@ impl Driver {
         match event {
             None => {}
             Some(Event::Message(message)) if self.reading != Reading::Discard => {
-                self.note_size(&message);
+                self.note_size(message.len());
                 self.ahead.push(message);
             }
             Some(event) => self.take_other(event),
@@ -162,8 +159,7 @@ impl Driver {
 
     /// The next message is likely to be as large as this one.
     #[inline]
-    pub(super) fn note_size(&mut self, message: &Message) {
-        let len = message.len();
+    pub(super) fn note_size(&mut self, len: usize) {
         self.large = if len < LARGE { 0 } else { u32::try_from(len).map_or(LARGEST, |len| len.min(LARGEST)) };
     }
 

@@ -64,19 +64,12 @@ impl Driver {
         }
     }
 
-    /// The next message, if messages are lent and it is there in what has been read.
-    pub(crate) fn take_lent(&mut self) -> Option<Message> {
-        let is_next = self.ahead.is_empty() && matches!(self.reading, Reading::Nobody | Reading::Whole);
-        let takes = self.lends && is_next && !self.unparsed.is_empty() && self.connection.wants_whole();
-        if takes { self.quick_unparsed() } else { None }
-    }
-
     /// Messages are lent from now on.
     pub(crate) const fn lend(&mut self) {
         self.lends = true;
     }
 
-    /// Messages are lent no more: what is left in the buffer is copied, so that the thread has it again.
+    /// Messages are lent no more: what is left in the thread's buffer is copied, so that the thread has it again.
     pub(crate) fn lend_no_more(&mut self) {
         self.lends = false;
         let rest = BytesMut::from(&self.unparsed[..]);
