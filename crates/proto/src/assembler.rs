@@ -9,19 +9,21 @@
 //!        └──── rest taken ── in pieces ── ends ──> MessageEnd
 //! ```
 
-use bytes::buf::Limit;
-use bytes::{BufMut, Bytes, BytesMut};
+mod payload;
 
-use crate::deflate::{Inflater, Input, room};
+use bytes::buf::Limit;
+use bytes::{Bytes, BytesMut};
+
+use crate::deflate::{Inflater, Input};
 use crate::error::Error;
 use crate::frame::{Header, Opcode, Violation};
 use crate::limits::{LimitExceeded, Limits};
 use crate::mask::{self, MaskingKey};
 use crate::message::{Message, MessageKind};
 use crate::message_ref::MessageRef;
-use crate::stock;
 use crate::text::{self, Text};
 use crate::utf8::{self, InvalidUtf8, Validated, Validator};
+use payload::Payload;
 
 /// How the application wants the next message: see [`Connection::want`](crate::Connection::want).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,23 +53,19 @@ pub struct Incoming {
 }
 
 /// Puts the data frames of one message together.
-///
-/// Holds what has arrived of the message, and grows with that, never with what a header claims.
 #[derive(Debug)]
 pub(crate) struct Assembler {
     kind: Option<Kind>,
     /// Frames begun, the first included; once a piece was taken, only the empty ones are added.
     fragments: u32,
     /// What is held of the message; without a message, the rest of one that ended in pieces.
-    payload: BytesMut,
+    payload: Payload,
     /// Whether RSV1 said that the message is compressed.
     compressed: bool,
     /// Bytes of the frames begun so far, as their headers claim.
     claimed: u64,
     /// The same of the latest frame alone.
     frame_len: u64,
-    /// How much of the payload has been unmasked and checked; the rest has just landed.
-    settled: usize,
     wanted: Wanted,
     /// The latest window: with it a message goes on of which a piece was taken, whatever is wanted of the next.
     window: usize,
@@ -87,10 +85,6 @@ enum Kind {
 
 /// For a message that limits bound and not a window: the one number that the hot path compares.
 const UNBOUNDED: usize = usize::MAX;
-/// The least room to make, in bytes, where so much is to come.
-const FIRST: u64 = 16 << 10;
-/// Room is made for so many times what has arrived.
-const GROWTH: u64 = 16;
 
 impl Assembler {
     /// The window for whoever takes pieces and never gave one: a read's worth.
@@ -102,11 +96,10 @@ impl Assembler {
         Self {
             kind: None,
             fragments: 0,
-            payload: BytesMut::new(),
+            payload: Payload::default(),
             compressed: false,
             claimed: 0,
             frame_len: 0,
-            settled: 0,
             wanted,
             window,
             in_pieces: false,
@@ -126,7 +119,7 @@ impl Assembler {
             Kind::Text(_) => MessageKind::Text,
             Kind::Binary => MessageKind::Binary,
         };
-        Some(Incoming { kind, compressed: self.compressed, frame_len: self.frame_len, held: self.settled })
+        Some(Incoming { kind, compressed: self.compressed, frame_len: self.frame_len, held: self.payload.settled() })
     }
 
     /// Begins a data frame: judges what its header claims by the limits, before any of its payload is taken.
@@ -148,6 +141,9 @@ impl Assembler {
             return Ok(());
         }
         self.fragments += 1;
+        if self.fragments > 1 {
+            self.payload.comes_in_fragments();
+        }
         if self.fragments > limits.max_fragments() {
             return Err(LimitExceeded::Fragments { limit: limits.max_fragments() }.into());
         }
@@ -202,15 +198,12 @@ impl Assembler {
 
     /// Takes what is held, and with that the message in pieces; or the rest of one that ended in pieces.
     pub(crate) fn take_piece(&mut self) -> Bytes {
-        let piece = if !self.in_message() {
-            // Not split off: an idle connection holds no buffer.
-            core::mem::take(&mut self.payload).freeze()
-        } else {
+        let piece = if self.in_message() {
             self.in_pieces = true;
-            // Split off: where the piece is let go before the next one comes, its room is used again.
-            if self.settled == 0 { Bytes::new() } else { self.payload.split_to(self.settled).freeze() }
+            self.payload.take_settled()
+        } else {
+            self.payload.take()
         };
-        self.settled = 0;
         self.bound();
         piece
     }
@@ -256,13 +249,12 @@ impl Assembler {
         let input = if last { Input::resumed(piece, self.tail_taken) } else { Input::part(piece) };
         inflater.inflate(input, limit, |inflated| {
             self.check(inflated)?;
-            room::append(&mut self.payload, inflated, limit);
+            self.payload.append_inflated(inflated, limit);
             Ok(())
         })?;
-        self.settled = self.payload.len();
         if last {
             self.tail_taken = 0;
-            room::fit(&mut self.payload);
+            self.payload.fit();
         }
         Ok(())
     }
@@ -279,20 +271,18 @@ impl Assembler {
         let mut input = if last { Input::resumed(piece, self.tail_taken) } else { Input::part(piece) };
         let done = inflater.inflate_within(&mut input, self.room(), |inflated| {
             self.check(inflated)?;
-            if self.in_pieces {
-                self.append(inflated, self.room() as u64);
-                return Ok(());
+            match self.in_pieces {
+                true => self.payload.append(inflated, self.room() as u64),
+                // It may still end as a message that is held for long.
+                false => self.payload.append_inflated(inflated, self.most_held),
             }
-            // It may still end as a message that is held for long.
-            room::append(&mut self.payload, inflated, self.most_held);
             Ok(())
         })?;
-        self.settled = self.payload.len();
         self.tail_taken = input.tail_taken();
         if done && last {
             self.tail_taken = 0;
             if !self.in_pieces {
-                room::fit(&mut self.payload);
+                self.payload.fit();
             }
         }
         Ok((piece.len() - input.piece_len(), done))
@@ -302,55 +292,36 @@ impl Assembler {
     #[inline]
     pub(crate) fn push(&mut self, key: Option<MaskingKey>, piece: &mut [u8], remaining: u64) -> Result<(), Error> {
         unmask_and_check(self.kind.as_mut(), key, piece)?;
-        self.append(piece, remaining);
+        self.payload.append(piece, remaining);
         Ok(())
-    }
-
-    #[inline]
-    fn append(&mut self, piece: &[u8], remaining: u64) {
-        let len = piece.len() as u64;
-        self.grow_for(len, len, remaining);
-        self.payload.extend_from_slice(piece);
-        self.settled = self.payload.len();
     }
 
     /// Where the rest of a frame's payload may be read to directly: at most `remaining` bytes.
     pub(crate) fn landing(&mut self, remaining: u64) -> Limit<&mut BytesMut> {
-        let most = usize::try_from(remaining).unwrap_or(usize::MAX);
-        if !self.in_pieces {
-            self.grow_for(1, 0, remaining);
-        } else if !self.payload.try_reclaim(most) && self.spare() < most.min(Self::WINDOW) {
-            // Pieces are held on to: so they share their room, down to less than is worth a read.
-            self.grow_for(remaining, 0, remaining);
+        match self.in_pieces {
+            true => self.payload.landing_of_a_piece(remaining, Self::WINDOW),
+            false => self.payload.landing(remaining),
         }
-        let limit = most.min(self.spare());
-        (&mut self.payload).limit(limit)
-    }
-
-    /// The room there is behind what is held.
-    fn spare(&self) -> usize {
-        self.payload.capacity() - self.payload.len()
-    }
-
-    /// Whether a message that is wanted whole, and begins with a frame of this length, may begin with a buffer of this
-    /// capacity in which `arrived` bytes of it are: the room is no more than would have been made.
-    pub(crate) fn adopts(arrived: u64, len: u64, capacity: u64) -> bool {
-        let most = (arrived + arrived * GROWTH).min(len.saturating_mul(2));
-        arrived >= FIRST && capacity <= most
-    }
-
-    /// Takes such a buffer, whose bytes have landed.
-    pub(crate) fn adopt(&mut self, buffer: BytesMut) {
-        self.payload = buffer;
     }
 
     /// Takes what has been read into the landing, masked like the next [piece](Self::push); says how much that was.
     pub(crate) fn landed(&mut self, key: Option<MaskingKey>) -> (usize, Result<(), Error>) {
-        let landed = &mut self.payload[self.settled..];
+        let landed = self.payload.landed();
         let outcome = unmask_and_check(self.kind.as_mut(), key, landed);
         let len = landed.len();
-        self.settled = self.payload.len();
+        self.payload.settle();
         (len, outcome)
+    }
+
+    /// Whether a message that is wanted whole, and begins with a frame of this length, may begin with a buffer of this
+    /// capacity in which `arrived` bytes of it are.
+    pub(crate) fn adopts(arrived: u64, len: u64, capacity: u64) -> bool {
+        Payload::adopts(arrived, len, capacity)
+    }
+
+    /// Takes such a buffer, whose bytes have landed.
+    pub(crate) fn adopt(&mut self, buffer: BytesMut) {
+        self.payload.adopt(buffer);
     }
 
     /// Bytes held of the message so far.
@@ -361,7 +332,7 @@ impl Assembler {
     /// Ends the message: gives it, or nothing if it was taken in pieces. Then the last of them is still held.
     pub(crate) fn finish(&mut self) -> Result<Option<Message>, Error> {
         if !self.in_pieces {
-            let payload = core::mem::take(&mut self.payload).freeze();
+            let payload = self.payload.take();
             return self.message(payload).map(Some);
         }
         if let Some(Kind::Text(validator)) = self.kind.take() {
@@ -369,7 +340,7 @@ impl Assembler {
         }
         self.in_pieces = false;
         if self.payload.is_empty() {
-            self.payload = BytesMut::new();
+            self.payload = Payload::default();
         }
         self.bound();
         Ok(None)
@@ -391,29 +362,6 @@ impl Assembler {
                 Ok(Message::Text(Text::from_validated(payload, proof)))
             }
             _ => Ok(Message::Binary(payload)),
-        }
-    }
-
-    /// Makes room for at least `least` more bytes, of which `arrived` are there, of the `remaining` that the frame's header
-    /// claims: for [`GROWTH`] times what has arrived, so that a claim of 1 GB with 10 bytes behind it costs a few pages.
-    /// Room that nothing has been written to is address space, not memory; to grow in small steps would be to copy what
-    /// has arrived again and again.
-    fn grow_for(&mut self, least: u64, arrived: u64, remaining: u64) {
-        let len = self.payload.len();
-        if (self.spare() as u64) < least {
-            let more = (arrived + (len as u64 + arrived) * GROWTH).max(FIRST).min(remaining).max(least);
-            // A frame that is not the first is hardly the last: room for it alone would be made anew for each.
-            let more = if self.fragments > 1 { more.max(len as u64) } else { more };
-            let more = usize::try_from(more).unwrap_or(usize::MAX);
-            if self.payload.try_reclaim(more) {
-                return;
-            }
-            // `reserve` would give twice the room there was, and a message keeps what it was given.
-            let room = len.saturating_add(more);
-            let made = if self.fragments > 1 { BytesMut::with_capacity(room) } else { stock::take(room) };
-            let before = core::mem::replace(&mut self.payload, made);
-            self.payload.extend_from_slice(&before);
-            stock::give_back(before);
         }
     }
 }

@@ -272,8 +272,11 @@ mod tests {
         |validator, piece| masked(piece, |key, offset, piece| validator.feed_masked_in_two_passes(key, offset, piece)),
     ];
 
+    /// Says how long the text is.
+    type Judge = fn(&[u8]) -> Result<usize, InvalidUtf8>;
+
     /// The two that judge a whole text at once.
-    const AT_ONCE: [fn(&[u8]) -> Result<usize, InvalidUtf8>; 2] = [
+    const AT_ONCE: [Judge; 2] = [
         |text| check_whole(text).map(Validated::len),
         |text| {
             let mut judged = Err(InvalidUtf8);

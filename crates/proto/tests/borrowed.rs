@@ -54,8 +54,8 @@ fn nothing_is_taken_of_what_is_no_whole_message() {
 fn nothing_is_taken_in_the_middle_of_a_message_of_the_next_one_nor_of_one_larger_than_the_window() {
     let mut connection = server();
     connection.receive(&mut frame(Role::Client, false, Opcode::TEXT, b"frag"));
-    let rest = frame(Role::Client, true, Opcode::CONTINUATION, b"ment");
-    assert_eq!(connection.receive_borrowed(&mut rest.clone()), None);
+    let mut rest = frame(Role::Client, true, Opcode::CONTINUATION, b"ment");
+    assert_eq!(connection.receive_borrowed(&mut rest), None);
     assert_eq!(connection.receive_borrowed(&mut text("next")), None);
 
     let mut connection = server();
