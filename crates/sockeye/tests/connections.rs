@@ -1,6 +1,8 @@
 //! Tests of connections, in one program: of thirty small ones most of the time would go into linking. Those that count what
 //! the whole process holds have programs of their own.
 
+#[path = "support/counted.rs"]
+mod counted;
 mod support;
 
 mod abandoned;

@@ -1,16 +1,12 @@
 //! Messages that are handed on in pieces, by reference, as they arrive.
 
 use std::future::pending;
-use std::io::{self, ErrorKind};
-use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll};
+use std::io::ErrorKind;
 
 use crate::support::{client_frame, read_frame, soon};
 use sockeye::{Error, Limits, MessageKind, Role, WebSocket};
 use sockeye_proto::frame::Opcode;
-use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, DuplexStream};
 
 fn server(capacity: usize) -> (WebSocket, DuplexStream) {
     let (near, far) = tokio::io::duplex(capacity);
@@ -100,42 +96,16 @@ async fn where_as_much_has_arrived_a_piece_has_256_kib_whether_the_message_is_th
     }
 }
 
-/// A transport that keeps the most bytes it was asked for at once.
-struct Asked(DuplexStream, Arc<AtomicUsize>);
-
-impl AsyncRead for Asked {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        self.1.fetch_max(buf.remaining(), Ordering::Relaxed);
-        Pin::new(&mut self.0).poll_read(cx, buf)
-    }
-}
-
-impl AsyncWrite for Asked {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn of_a_large_message_at_most_512_kib_are_read_at_once() {
     const SIZE: usize = 8 << 20;
-    let (near, mut peer) = tokio::io::duplex(2 * SIZE);
-    let most = Arc::new(AtomicUsize::new(0));
-    let near = Asked(near, Arc::clone(&most));
+    let (near, calls, mut peer) = crate::counted::pair(2 * SIZE);
     let mut ws = WebSocket::from_stream(near, Role::Server, Limits::default().message(SIZE));
     // The second one is expected to be large.
     for _ in 0..2 {
         peer.write_all(&client_frame(true, Opcode::BINARY, &vec![7; SIZE])).await.unwrap();
         assert_eq!(soon(ws.recv()).await.unwrap().map(|message| message.len()), Some(SIZE));
-        assert_eq!(most.swap(0, Ordering::Relaxed), 512 << 10);
+        assert_eq!(calls.most_read(), 512 << 10);
     }
 }
 

@@ -179,9 +179,9 @@ async fn what_a_panic_in_a_drive_leaves_behind_can_be_used() {
     sender.send("still there").await.unwrap();
     assert_eq!(soon(next_text(&mut peer)).await, "accepted");
     assert_eq!(soon(next_text(&mut peer)).await, "still there");
-    let (another, writes, _peer) = counted();
+    let (another, calls, _peer) = counted();
     another.send("at once").await.unwrap();
-    assert_eq!(writes.take(), [9]);
+    assert_eq!(calls.writes(), [9]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -15,8 +15,8 @@ use tokio::task::yield_now;
 
 #[tokio::test(start_paused = true)]
 async fn drives_within_a_drive_leave_each_connection_to_the_first_that_used_it() {
-    let (outer, outer_writes, mut outer_peer) = counted();
-    let (inner, inner_writes, mut inner_peer) = counted();
+    let (outer, outer_calls, mut outer_peer) = counted();
+    let (inner, inner_calls, mut inner_peer) = counted();
     sockeye::drive(async {
         outer.send("outer").await.unwrap();
         sockeye::drive(async {
@@ -24,25 +24,25 @@ async fn drives_within_a_drive_leave_each_connection_to_the_first_that_used_it()
             inner.send("inner").await.unwrap();
             // Of the other drive: it writes through here.
             outer.send("from within").await.unwrap();
-            assert!(inner_writes.take().is_empty());
+            assert!(inner_calls.writes().is_empty());
             yield_now().await;
-            assert_eq!(inner_writes.take(), [14]);
+            assert_eq!(inner_calls.writes(), [14]);
             inner.send("last").await.unwrap();
         })
         .await;
-        assert_eq!(inner_writes.take(), [6], "the inner drive has ended");
+        assert_eq!(inner_calls.writes(), [6], "the inner drive has ended");
         outer.send("outer").await.unwrap();
         inner.send("inner").await.unwrap();
         yield_now().await;
-        outer_writes.take();
-        inner_writes.take();
+        outer_calls.writes();
+        inner_calls.writes();
         outer.send("still").await.unwrap();
         outer.send("driven").await.unwrap();
         inner.send("by the").await.unwrap();
         inner.send("outer one").await.unwrap();
         yield_now().await;
-        assert_eq!(outer_writes.take(), [15]);
-        assert_eq!(inner_writes.take(), [19], "the outer drive has taken it over");
+        assert_eq!(outer_calls.writes(), [15]);
+        assert_eq!(inner_calls.writes(), [19], "the outer drive has taken it over");
     })
     .await;
     for expected in ["outer", "from within", "outer", "still", "driven"] {

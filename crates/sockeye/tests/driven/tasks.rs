@@ -15,15 +15,15 @@ use tokio::sync::oneshot;
 
 #[tokio::test(start_paused = true)]
 async fn a_half_in_a_spawned_task_writes_at_once() {
-    let (ws, writes, _peer) = counted();
+    let (ws, calls, _peer) = counted();
     sockeye::drive(async {
         ws.send("of the handler").await.unwrap();
-        let (sender, counted) = (ws.sender(), writes.clone());
+        let (sender, calls) = (ws.sender(), calls.clone());
         tokio::spawn(async move {
-            counted.take();
+            calls.writes();
             for message in ["one", "two"] {
                 sender.send(message).await.unwrap();
-                assert_eq!(counted.take(), [message.len() + 2]);
+                assert_eq!(calls.writes(), [message.len() + 2]);
             }
         })
         .await

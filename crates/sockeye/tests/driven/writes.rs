@@ -13,7 +13,7 @@ use tokio::task::yield_now;
 
 #[tokio::test(start_paused = true)]
 async fn what_is_sent_in_one_poll_leaves_in_one_write() {
-    let (ws, writes, _peer) = counted();
+    let (ws, calls, _peer) = counted();
     sockeye::drive(async {
         for rounds in 1..5 {
             for number in 0..10 {
@@ -22,9 +22,9 @@ async fn what_is_sent_in_one_poll_leaves_in_one_write() {
             ws.feed("fed").await.unwrap();
             ws.try_send("tried").unwrap();
             ws.send_timeout("timed", Duration::from_secs(1)).await.unwrap();
-            assert!(writes.take().is_empty(), "in the middle of a poll");
+            assert!(calls.writes().is_empty(), "in the middle of a poll");
             yield_now().await;
-            assert_eq!(writes.take(), [10 * 3 + 5 + 7 + 7], "round {rounds}");
+            assert_eq!(calls.writes(), [10 * 3 + 5 + 7 + 7], "round {rounds}");
         }
     })
     .await;
@@ -32,7 +32,7 @@ async fn what_is_sent_in_one_poll_leaves_in_one_write() {
 
 #[tokio::test(start_paused = true)]
 async fn whatever_the_future_waits_for_what_it_sent_leaves() {
-    let (ws, writes, _peer) = counted();
+    let (ws, calls, _peer) = counted();
     let (wake, woken) = oneshot::channel::<()>();
     type Wait = Pin<Box<dyn Future<Output = ()> + Send>>;
     let waits: [Wait; 4] = [
@@ -50,7 +50,7 @@ async fn whatever_the_future_waits_for_what_it_sent_leaves() {
             ws.send("one").await.unwrap();
             ws.send("two").await.unwrap();
             wait.await;
-            assert_eq!(writes.take(), [10]);
+            assert_eq!(calls.writes(), [10]);
         }
     })
     .await;
@@ -59,34 +59,34 @@ async fn whatever_the_future_waits_for_what_it_sent_leaves() {
 #[tokio::test(start_paused = true)]
 async fn what_is_sent_beside_a_recv_that_waits_leaves_when_the_future_waits() {
     // One recv, polled first; then a message is sent, and the future waits. Both in one poll.
-    let (mut ws, writes, _peer) = counted();
+    let (mut ws, calls, _peer) = counted();
     let sender = ws.sender();
     let driven = tokio::spawn(sockeye::drive(async move { tokio::join!(ws.recv(), sender.send("beside it")).0 }));
     others_wait().await;
-    assert_eq!(writes.take(), [11]);
+    assert_eq!(calls.writes(), [11]);
     drop(driven);
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_was_sent_last_leaves_when_the_future_ends() {
-    let (ws, writes, mut peer) = counted();
+    let (ws, calls, mut peer) = counted();
     sockeye::drive(async {
         ws.send("one").await.unwrap();
         ws.send("two").await.unwrap();
     })
     .await;
-    assert_eq!(writes.take(), [10]);
+    assert_eq!(calls.writes(), [10]);
     // It is driven no more.
     ws.send("three").await.unwrap();
     ws.send("four").await.unwrap();
-    assert_eq!(writes.take(), [7, 6]);
+    assert_eq!(calls.writes(), [7, 6]);
     // And if the WebSocket is dropped within, the Close goes with it.
     sockeye::drive(async move {
         ws.send("five").await.unwrap();
         drop(ws);
     })
     .await;
-    assert_eq!(writes.take().len(), 1, "the message and the Close together");
+    assert_eq!(calls.writes().len(), 1, "the message and the Close together");
     for expected in ["one", "two", "three", "four", "five"] {
         assert_eq!(next_text(&mut peer).await, expected);
     }
@@ -95,18 +95,18 @@ async fn what_was_sent_last_leaves_when_the_future_ends() {
 
 #[tokio::test(start_paused = true)]
 async fn a_queue_of_64_kib_leaves_before_the_future_waits() {
-    let (ws, writes, _peer) = counted();
+    let (ws, calls, _peer) = counted();
     sockeye::drive(async {
         for (number, size) in [(64, 1 << 10), (8, 8 << 10), (1, 64 << 10)] {
             for _ in 0..number - 1 {
                 ws.send(vec![7; size]).await.unwrap();
             }
-            assert!(writes.take().is_empty(), "less than 64 KiB");
+            assert!(calls.writes().is_empty(), "less than 64 KiB");
             ws.send(vec![7; size]).await.unwrap();
-            let written: usize = writes.take().into_iter().sum();
+            let written: usize = calls.writes().into_iter().sum();
             assert!(written >= 64 << 10, "{written} bytes were written");
             ws.flush().await.unwrap();
-            writes.take();
+            calls.writes();
         }
     })
     .await;
@@ -114,13 +114,13 @@ async fn a_queue_of_64_kib_leaves_before_the_future_waits() {
 
 #[tokio::test(start_paused = true)]
 async fn flush_writes_in_the_middle_of_a_poll() {
-    let (ws, writes, _peer) = counted();
+    let (ws, calls, _peer) = counted();
     sockeye::drive(async {
         for _ in 0..3 {
             ws.send("one").await.unwrap();
             ws.send("two").await.unwrap();
             ws.flush().await.unwrap();
-            assert_eq!(writes.take(), [10]);
+            assert_eq!(calls.writes(), [10]);
         }
     })
     .await;
@@ -128,42 +128,42 @@ async fn flush_writes_in_the_middle_of_a_poll() {
 
 #[tokio::test(start_paused = true)]
 async fn outside_send_writes_at_once_and_feed_waits_for_flush() {
-    let (mut ws, writes, mut peer) = counted();
+    let (mut ws, calls, mut peer) = counted();
     ws.send("one").await.unwrap();
     ws.send("two").await.unwrap();
-    assert_eq!(writes.take(), [5, 5]);
+    assert_eq!(calls.writes(), [5, 5]);
     for number in 0..10 {
         ws.feed(number.to_string()).await.unwrap();
     }
-    assert!(writes.take().is_empty());
+    assert!(calls.writes().is_empty());
     ws.flush().await.unwrap();
-    assert_eq!(writes.take(), [30]);
+    assert_eq!(calls.writes(), [30]);
     // So do send, recv, and 64 KiB.
     ws.feed("fed").await.unwrap();
     ws.send("sent").await.unwrap();
-    assert_eq!(writes.take(), [11]);
+    assert_eq!(calls.writes(), [11]);
     ws.feed("fed").await.unwrap();
     assert!(tokio::time::timeout(Duration::ZERO, ws.recv()).await.is_err());
-    assert_eq!(writes.take(), [5]);
+    assert_eq!(calls.writes(), [5]);
     for _ in 0..64 {
         ws.feed(vec![7; 1 << 10]).await.unwrap();
     }
-    assert!(writes.take().into_iter().sum::<usize>() >= 64 << 10);
+    assert!(calls.writes().into_iter().sum::<usize>() >= 64 << 10);
     // recv that has a message to give does not go to the network.
     peer.write_all(&[text("a"), text("b")].concat()).await.unwrap();
     assert_eq!(ws.recv().await.unwrap(), Some("a".into()));
-    writes.take();
+    calls.writes();
     ws.flush().await.unwrap();
     ws.feed("fed").await.unwrap();
-    writes.take();
+    calls.writes();
     assert!(tokio::time::timeout(Duration::ZERO, ws.closed()).await.is_err());
-    assert_eq!(writes.take(), [5]);
+    assert_eq!(calls.writes(), [5]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_answers_to_a_batch_leave_in_one_write() {
     for batch in [1, 2, 10, 100] {
-        let (mut ws, writes, mut peer) = counted();
+        let (mut ws, calls, mut peer) = counted();
         let echo = tokio::spawn(sockeye::drive(async move {
             while let Some(message) = ws.recv().await.unwrap() {
                 ws.send(message).await.unwrap();
@@ -175,7 +175,7 @@ async fn the_answers_to_a_batch_leave_in_one_write() {
             for number in 0..batch {
                 assert_eq!(next_text(&mut peer).await, format!("{number:4}"));
             }
-            assert_eq!(writes.take(), [batch * 6]);
+            assert_eq!(calls.writes(), [batch * 6]);
         }
         peer.write_all(&close_frame(1000)).await.unwrap();
         assert_eq!(soon(read_close(&mut peer)).await.0, 1000);
