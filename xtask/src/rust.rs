@@ -95,11 +95,12 @@ pub(crate) fn model() -> Stage {
         name: "model",
         about: "the locks and wake-ups of a connection, under schedules by the thousand",
         run: Box::new(|| {
-            // In a folder of its own, as the flag changes everything that is built.
+            // In a folder of its own, as the flag changes everything that is built; and optimized, as it runs for long.
             let step = |name| {
                 Step::cargo(name)
                     .args(["test", "-p", "sockeye", "--no-default-features", "--test", "model", "--target-dir"])
                     .arg(target().join("model"))
+                    .args(["--config", "profile.dev.package.sockeye.opt-level=1"])
                     .env("RUSTFLAGS", "--cfg shuttle")
             };
             // Built first, so that the models have a limit of their own: they take a minute, unless one spins.
