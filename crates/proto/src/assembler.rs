@@ -142,7 +142,7 @@ impl Assembler {
         }
         self.fragments += 1;
         if self.fragments > 1 {
-            self.payload.comes_in_fragments();
+            self.payload.set_in_fragments();
         }
         if self.fragments > limits.max_fragments() {
             return Err(LimitExceeded::Fragments { limit: limits.max_fragments() }.into());

@@ -55,9 +55,13 @@ pub fn take(room: usize) -> BytesMut {
 /// Takes a buffer back, for the next one who needs it; what is in it is of no use any more. One of which somebody holds a
 /// part is not kept.
 pub fn give_back(buffer: impl Into<Bytes>) {
+    reclaim(buffer.into());
+}
+
+fn reclaim(bytes: Bytes) {
     // Apart from the rest: bytes that are somebody's own run that one's code when they are dropped.
     if with(|stock| Some(stock.lent > 0)) == Some(true)
-        && let Ok(buffer) = buffer.into().try_into_mut()
+        && let Ok(buffer) = bytes.try_into_mut()
     {
         with(|stock| stock.give_back(buffer));
     }

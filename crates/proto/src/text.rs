@@ -50,7 +50,7 @@ impl Text {
         Ok(Self::from_validated(bytes, validator.finish()?))
     }
 
-    /// The text whose bytes a validator has just seen, in order and to the end.
+    /// The text whose bytes have just been seen to be UTF-8, in order and to the end.
     pub(crate) fn from_validated(bytes: Bytes, proof: Validated) -> Self {
         assert_eq!(bytes.len(), proof.len(), "{ANOTHER}");
         Self { bytes }
@@ -73,14 +73,14 @@ impl Text {
 }
 
 /// Why a proof does not fit.
-const ANOTHER: &str = "the validator saw another text";
+const ANOTHER: &str = "the proof is of another text";
 
-/// The text that these bytes are, which a validator has just seen, in order and to the end.
+/// The text that these bytes have just been seen to be.
 #[inline]
 pub(crate) fn validated(bytes: &[u8], proof: Validated) -> &str {
     assert_eq!(bytes.len(), proof.len(), "{ANOTHER}");
-    // SAFETY: the proof says that a `Validator` has seen a whole text, and `assembler::judge_whole` has fed it just these
-    // bytes, which cannot change while they are borrowed.
+    // SAFETY: only `assembler::judge_whole` calls this, with the very bytes of which `utf8::check_whole` or
+    // `utf8::unmask_and_check_whole` has just given it the proof. They cannot change while they are borrowed.
     unsafe { core::str::from_utf8_unchecked(bytes) }
 }
 

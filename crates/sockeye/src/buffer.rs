@@ -28,13 +28,13 @@ pub(crate) fn lend<T>(borrow: impl FnOnce(&mut [u8]) -> T) -> T {
 }
 
 /// Takes an empty buffer for what is left of a read, for as long as messages are lent.
-pub(crate) fn take() -> BytesMut {
+pub(crate) fn take_rest() -> BytesMut {
     let buffer = REST.try_with(Cell::take).ok().flatten();
     buffer.unwrap_or_else(|| BytesMut::with_capacity(SIZE))
 }
 
 /// Takes back such a buffer, for the next one. What has another size is dropped.
-pub(crate) fn give_back(mut buffer: BytesMut) {
+pub(crate) fn give_back_rest(mut buffer: BytesMut) {
     buffer.clear();
     if buffer.try_reclaim(SIZE) && buffer.capacity() == SIZE {
         let _ = REST.try_with(|place| place.set(Some(buffer)));

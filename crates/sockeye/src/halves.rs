@@ -79,9 +79,10 @@ impl<'ws> Incoming<'ws> {
     /// Waits for the next message, which can be looked at until the next call. `None` is the end, as for
     /// [`WebSocket::recv`](crate::WebSocket::recv).
     ///
-    /// For one of up to 4 KiB, whole in one frame and not compressed, nothing is allocated. Others are lent from an
-    /// allocation of their own; so are those that were read ahead, as while a handler waits for something else, or,
-    /// outside of a [driven](crate::drive) future, with each `send`. One that is kept is
+    /// For one of up to 4 KiB that a read brings whole, in one frame and not compressed, nothing is allocated, as long as
+    /// nobody else waits on the connection and it has no [`Budget`](crate::Budget). Others are lent from an allocation of
+    /// their own; so are those that were read ahead, as while a handler waits for something else, or, outside of a
+    /// [driven](crate::drive) future, with each `send`. One that is kept is
     /// [made a `Message`](MessageRef::to_message), or received by [`WebSocket::recv`](crate::WebSocket::recv).
     ///
     /// # Errors
@@ -148,7 +149,8 @@ impl<'ws> Outgoing<'ws> {
     }
 
     /// Sends a message, as [`Sender::send`] does: a text, bytes, a [`&Message`](Message), or one that is lent. Up to 4 KiB are
-    /// copied straight to where they leave from; of more a copy is made, unless it is a `Message`, which is shared.
+    /// copied straight to where they leave from; of more a copy is made, unless it is a `Message`, or was
+    /// [lent](Incoming::recv) from one, which is shared.
     ///
     /// # Errors
     /// [`Error::Closed`] once a Close has been sent or received; [`Error::Io`] when writing has failed.

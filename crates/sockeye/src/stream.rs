@@ -69,7 +69,7 @@ pub(crate) struct Driver {
     is_awaited: bool,
     /// The length of the latest message if it was a large one, as the next is likely to be; else 0.
     large: u32,
-    /// Messages are lent: what is read stays in its buffer, which they can share.
+    /// Messages are lent: what is left of a read waits in a buffer of the thread's.
     lends: bool,
 }
 

@@ -412,6 +412,55 @@ async fn small_messages_are_received_and_sent_without_a_byte_of_the_heap() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn for_a_message_of_4_kib_nothing_is_allocated_and_for_a_longer_one_what_it_takes() {
+    let (near, mut peer) = tokio::io::duplex(64 << 10);
+    let mut ws = WebSocket::from_stream(near, Role::Server, Limits::default());
+    soon(sockeye::drive(async {
+        let (mut incoming, _) = ws.halves();
+        // The first time the room is made.
+        for (size, allocated) in [(4096, None), (4096, Some(0)), (4097, Some(4097)), (4096, Some(0))] {
+            peer.write_all(&client_frame(true, Opcode::BINARY, &vec![7; size])).await.unwrap();
+            let held = heap::held();
+            heap::forget_peak();
+            assert_eq!(incoming.recv().await.unwrap().map(MessageRef::len), Some(size));
+            let taken = heap::peak() - held;
+            assert!(allocated.is_none_or(|allocated| allocated == taken), "{taken} bytes for {size}");
+        }
+    }))
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_connections_of_a_thread_lend_at_the_same_time() {
+    let ((mut one, mut first), (mut other, mut second)) = (pair(1024), pair(1024));
+    let ((mut one, _), (mut other, _)) = (one.halves(), other.halves());
+    for round in 0..3 {
+        first.write_all(&text(&format!("一 {round}"))).await.unwrap();
+        second.write_all(&client_frame(true, Opcode::BINARY, &[0xff, round])).await.unwrap();
+        let text = one.recv().await.unwrap().unwrap();
+        let binary = other.recv().await.unwrap().unwrap();
+        assert_eq!((text, binary), (format!("一 {round}").as_str().into(), (&[0xff, round]).into()));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_kept_of_a_lent_message_stays_as_it_was_when_the_next_ones_come() {
+    for size in [10, 5_000, 100_000] {
+        let (near, mut peer) = tokio::io::duplex(1 << 20);
+        let mut ws = WebSocket::from_stream(near, Role::Server, Limits::default());
+        let (mut incoming, _) = ws.halves();
+        let mut kept = Vec::new();
+        for number in 0..10 {
+            peer.write_all(&client_frame(true, Opcode::BINARY, &vec![number; size])).await.unwrap();
+            kept.push(soon(incoming.recv()).await.unwrap().unwrap().to_message());
+        }
+        for (number, message) in (0..10).zip(kept) {
+            assert!(message == vec![number; size].into(), "message {number} of {size} bytes");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn messages_that_are_kept_do_not_keep_the_buffer_they_were_read_into() {
     let (mut ws, mut peer) = pair(1024);
     let (mut incoming, _) = ws.halves();

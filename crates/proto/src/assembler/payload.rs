@@ -35,7 +35,7 @@ impl Payload {
     }
 
     /// More than one frame brings them: the latest is hardly the last, and room for it alone would be made anew for each.
-    pub(super) const fn comes_in_fragments(&mut self) {
+    pub(super) const fn set_in_fragments(&mut self) {
         self.in_fragments = true;
     }
 

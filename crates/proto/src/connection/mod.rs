@@ -178,7 +178,8 @@ impl Connection {
     /// Takes the next message if it is what the bytes begin with, lies whole in one frame and is not compressed, and lends
     /// it where it lies: what [`receive`](Self::receive) does first, and copies. Nothing is allocated.
     ///
-    /// Says how many bytes were taken, too. `None`: it is no such message, and nothing was; `receive` is to be asked.
+    /// Says how many bytes were taken, too. `None`: it is no such message, or over the limit, or, where
+    /// [pieces are wanted](Self::want), as long as the window. Nothing was taken then, and `receive` is to be asked.
     ///
     /// The error is the [`Event::Failed`] that `receive` would give: it is a text that is not UTF-8.
     ///

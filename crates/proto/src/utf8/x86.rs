@@ -85,12 +85,11 @@ fn unmask_and_check(key: MaskingKey, text: &mut [u8], ends: bool) -> bool {
     for block in ones {
         seen.block(unmask(key, block), BLOCK);
     }
-    if !rest.is_empty() {
-        seen.block(unmask(key, rest), if ends { BLOCK } else { rest.len() });
-    }
-    // What follows the text is no continuation. Behind a full block, or nearly so, that takes another one.
-    if ends && !(1..BLOCK - 2).contains(&rest.len()) {
-        seen.block(_mm512_setzero_si512(), BLOCK);
+    match rest.len() {
+        // The zeros behind a text's last byte are no continuation. Behind a full block there are none yet.
+        0 if ends => seen.block(_mm512_setzero_si512(), BLOCK),
+        0 => {}
+        len => seen.block(unmask(key, rest), if ends { BLOCK } else { len }),
     }
     seen.is_good()
 }

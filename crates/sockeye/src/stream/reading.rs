@@ -54,7 +54,7 @@ impl Driver {
             return;
         }
         if self.lends && self.unparsed.is_empty() {
-            self.unparsed = buffer::take();
+            self.unparsed = buffer::take_rest();
         }
         self.unparsed.extend_from_slice(rest);
     }
@@ -64,7 +64,7 @@ impl Driver {
         if self.unparsed.is_empty() {
             let buffer = core::mem::take(&mut self.unparsed);
             if self.lends {
-                buffer::give_back(buffer);
+                buffer::give_back_rest(buffer);
             }
         }
     }

@@ -73,7 +73,7 @@ impl Driver {
     pub(crate) fn lend_no_more(&mut self) {
         self.lends = false;
         let rest = BytesMut::from(&self.unparsed[..]);
-        buffer::give_back(core::mem::replace(&mut self.unparsed, rest));
+        buffer::give_back_rest(core::mem::replace(&mut self.unparsed, rest));
     }
 
     /// Whether bytes have been read that have not been taken apart, or what they inflate to.

@@ -181,7 +181,7 @@ async fn what_a_panic_in_a_drive_leaves_behind_can_be_used() {
     assert_eq!(soon(next_text(&mut peer)).await, "still there");
     let (another, calls, _peer) = counted();
     another.send("at once").await.unwrap();
-    assert_eq!(calls.writes(), [9]);
+    assert_eq!(calls.take_writes(), [9]);
 }
 
 #[tokio::test(start_paused = true)]

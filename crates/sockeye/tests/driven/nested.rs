@@ -24,25 +24,25 @@ async fn drives_within_a_drive_leave_each_connection_to_the_first_that_used_it()
             inner.send("inner").await.unwrap();
             // Of the other drive: it writes through here.
             outer.send("from within").await.unwrap();
-            assert!(inner_calls.writes().is_empty());
+            assert!(inner_calls.take_writes().is_empty());
             yield_now().await;
-            assert_eq!(inner_calls.writes(), [14]);
+            assert_eq!(inner_calls.take_writes(), [14]);
             inner.send("last").await.unwrap();
         })
         .await;
-        assert_eq!(inner_calls.writes(), [6], "the inner drive has ended");
+        assert_eq!(inner_calls.take_writes(), [6], "the inner drive has ended");
         outer.send("outer").await.unwrap();
         inner.send("inner").await.unwrap();
         yield_now().await;
-        outer_calls.writes();
-        inner_calls.writes();
+        outer_calls.take_writes();
+        inner_calls.take_writes();
         outer.send("still").await.unwrap();
         outer.send("driven").await.unwrap();
         inner.send("by the").await.unwrap();
         inner.send("outer one").await.unwrap();
         yield_now().await;
-        assert_eq!(outer_calls.writes(), [15]);
-        assert_eq!(inner_calls.writes(), [19], "the outer drive has taken it over");
+        assert_eq!(outer_calls.take_writes(), [15]);
+        assert_eq!(inner_calls.take_writes(), [19], "the outer drive has taken it over");
     })
     .await;
     for expected in ["outer", "from within", "outer", "still", "driven"] {

@@ -20,10 +20,10 @@ async fn a_half_in_a_spawned_task_writes_at_once() {
         ws.send("of the handler").await.unwrap();
         let (sender, calls) = (ws.sender(), calls.clone());
         tokio::spawn(async move {
-            calls.writes();
+            calls.take_writes();
             for message in ["one", "two"] {
                 sender.send(message).await.unwrap();
-                assert_eq!(calls.writes(), [message.len() + 2]);
+                assert_eq!(calls.take_writes(), [message.len() + 2]);
             }
         })
         .await

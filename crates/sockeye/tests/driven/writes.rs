@@ -22,9 +22,9 @@ async fn what_is_sent_in_one_poll_leaves_in_one_write() {
             ws.feed("fed").await.unwrap();
             ws.try_send("tried").unwrap();
             ws.send_timeout("timed", Duration::from_secs(1)).await.unwrap();
-            assert!(calls.writes().is_empty(), "in the middle of a poll");
+            assert!(calls.take_writes().is_empty(), "in the middle of a poll");
             yield_now().await;
-            assert_eq!(calls.writes(), [10 * 3 + 5 + 7 + 7], "round {rounds}");
+            assert_eq!(calls.take_writes(), [10 * 3 + 5 + 7 + 7], "round {rounds}");
         }
     })
     .await;
@@ -50,7 +50,7 @@ async fn whatever_the_future_waits_for_what_it_sent_leaves() {
             ws.send("one").await.unwrap();
             ws.send("two").await.unwrap();
             wait.await;
-            assert_eq!(calls.writes(), [10]);
+            assert_eq!(calls.take_writes(), [10]);
         }
     })
     .await;
@@ -63,7 +63,7 @@ async fn what_is_sent_beside_a_recv_that_waits_leaves_when_the_future_waits() {
     let sender = ws.sender();
     let driven = tokio::spawn(sockeye::drive(async move { tokio::join!(ws.recv(), sender.send("beside it")).0 }));
     others_wait().await;
-    assert_eq!(calls.writes(), [11]);
+    assert_eq!(calls.take_writes(), [11]);
     drop(driven);
 }
 
@@ -75,18 +75,18 @@ async fn what_was_sent_last_leaves_when_the_future_ends() {
         ws.send("two").await.unwrap();
     })
     .await;
-    assert_eq!(calls.writes(), [10]);
+    assert_eq!(calls.take_writes(), [10]);
     // It is driven no more.
     ws.send("three").await.unwrap();
     ws.send("four").await.unwrap();
-    assert_eq!(calls.writes(), [7, 6]);
+    assert_eq!(calls.take_writes(), [7, 6]);
     // And if the WebSocket is dropped within, the Close goes with it.
     sockeye::drive(async move {
         ws.send("five").await.unwrap();
         drop(ws);
     })
     .await;
-    assert_eq!(calls.writes().len(), 1, "the message and the Close together");
+    assert_eq!(calls.take_writes().len(), 1, "the message and the Close together");
     for expected in ["one", "two", "three", "four", "five"] {
         assert_eq!(next_text(&mut peer).await, expected);
     }
@@ -101,12 +101,12 @@ async fn a_queue_of_64_kib_leaves_before_the_future_waits() {
             for _ in 0..number - 1 {
                 ws.send(vec![7; size]).await.unwrap();
             }
-            assert!(calls.writes().is_empty(), "less than 64 KiB");
+            assert!(calls.take_writes().is_empty(), "less than 64 KiB");
             ws.send(vec![7; size]).await.unwrap();
-            let written: usize = calls.writes().into_iter().sum();
+            let written: usize = calls.take_writes().into_iter().sum();
             assert!(written >= 64 << 10, "{written} bytes were written");
             ws.flush().await.unwrap();
-            calls.writes();
+            calls.take_writes();
         }
     })
     .await;
@@ -120,7 +120,7 @@ async fn flush_writes_in_the_middle_of_a_poll() {
             ws.send("one").await.unwrap();
             ws.send("two").await.unwrap();
             ws.flush().await.unwrap();
-            assert_eq!(calls.writes(), [10]);
+            assert_eq!(calls.take_writes(), [10]);
         }
     })
     .await;
@@ -131,33 +131,33 @@ async fn outside_send_writes_at_once_and_feed_waits_for_flush() {
     let (mut ws, calls, mut peer) = counted();
     ws.send("one").await.unwrap();
     ws.send("two").await.unwrap();
-    assert_eq!(calls.writes(), [5, 5]);
+    assert_eq!(calls.take_writes(), [5, 5]);
     for number in 0..10 {
         ws.feed(number.to_string()).await.unwrap();
     }
-    assert!(calls.writes().is_empty());
+    assert!(calls.take_writes().is_empty());
     ws.flush().await.unwrap();
-    assert_eq!(calls.writes(), [30]);
+    assert_eq!(calls.take_writes(), [30]);
     // So do send, recv, and 64 KiB.
     ws.feed("fed").await.unwrap();
     ws.send("sent").await.unwrap();
-    assert_eq!(calls.writes(), [11]);
+    assert_eq!(calls.take_writes(), [11]);
     ws.feed("fed").await.unwrap();
     assert!(tokio::time::timeout(Duration::ZERO, ws.recv()).await.is_err());
-    assert_eq!(calls.writes(), [5]);
+    assert_eq!(calls.take_writes(), [5]);
     for _ in 0..64 {
         ws.feed(vec![7; 1 << 10]).await.unwrap();
     }
-    assert!(calls.writes().into_iter().sum::<usize>() >= 64 << 10);
+    assert!(calls.take_writes().into_iter().sum::<usize>() >= 64 << 10);
     // recv that has a message to give does not go to the network.
     peer.write_all(&[text("a"), text("b")].concat()).await.unwrap();
     assert_eq!(ws.recv().await.unwrap(), Some("a".into()));
-    calls.writes();
+    calls.take_writes();
     ws.flush().await.unwrap();
     ws.feed("fed").await.unwrap();
-    calls.writes();
+    calls.take_writes();
     assert!(tokio::time::timeout(Duration::ZERO, ws.closed()).await.is_err());
-    assert_eq!(calls.writes(), [5]);
+    assert_eq!(calls.take_writes(), [5]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -175,7 +175,7 @@ async fn the_answers_to_a_batch_leave_in_one_write() {
             for number in 0..batch {
                 assert_eq!(next_text(&mut peer).await, format!("{number:4}"));
             }
-            assert_eq!(calls.writes(), [batch * 6]);
+            assert_eq!(calls.take_writes(), [batch * 6]);
         }
         peer.write_all(&close_frame(1000)).await.unwrap();
         assert_eq!(soon(read_close(&mut peer)).await.0, 1000);

@@ -19,7 +19,7 @@ pub(crate) struct Counted {
     calls: Calls,
 }
 
-/// What is asked of a stream, one call for each system call there would have been.
+/// What is asked of a stream: its calls are the system calls there would have been.
 #[derive(Clone, Default)]
 pub(crate) struct Calls(Arc<Mutex<Sizes>>);
 
@@ -31,12 +31,12 @@ struct Sizes {
 
 impl Calls {
     /// The sizes of the writes since the last time.
-    pub(crate) fn writes(&self) -> Vec<usize> {
+    pub(crate) fn take_writes(&self) -> Vec<usize> {
         std::mem::take(&mut self.sizes().writes)
     }
 
     /// The most bytes that a read has had room for since the last time.
-    pub(crate) fn most_read(&self) -> usize {
+    pub(crate) fn take_most_read(&self) -> usize {
         std::mem::take(&mut self.sizes().most_read)
     }
 
