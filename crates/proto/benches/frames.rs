@@ -41,11 +41,21 @@ fn main() {
 fn tables() -> Vec<Table> {
     let small_binary = [7; 32];
     let ascii = "thirty-two bytes of ASCII, a text";
-    let decode = |name, count, opcode, payload: &[u8]| {
-        Row::beside(name, work::decode(count, opcode, payload), work::floor(count, opcode, payload))
-    };
-    let borrow = |name, count, opcode, payload: &[u8]| {
-        Row::beside(name, work::decode_borrowed(count, opcode, payload), work::floor(count, opcode, payload))
+    let decode = |title, work: fn(usize, Opcode, &[u8]) -> Work| Table {
+        title,
+        unit: Unit::NanosecondsPerFrame,
+        floor: "floor",
+        rows: [
+            ("32 B binary", 10_000, Opcode::BINARY, &small_binary[..]),
+            ("32 B text, ASCII", 10_000, Opcode::TEXT, &ascii.as_bytes()[..32]),
+            ("32 B text, half Chinese", 10_000, Opcode::TEXT, work::mixed(32).as_bytes()),
+            ("1 KiB binary", 1_000, Opcode::BINARY, &[7; KIB]),
+            ("1 KiB text, half Chinese", 1_000, Opcode::TEXT, work::mixed(KIB).as_bytes()),
+        ]
+        .map(|(name, count, opcode, payload)| {
+            Row::beside(name, work(count, opcode, payload), work::floor(count, opcode, payload))
+        })
+        .into(),
     };
     let encode = |name, count, role, len| Row::alone(name, work::encode(count, role, &vec![7; len]));
     let mask = |name, len| Row::beside(name, work::mask_in_place(len), work::memcpy(len));
@@ -61,29 +71,8 @@ fn tables() -> Vec<Table> {
             .into(),
     };
     vec![
-        Table {
-            title: "decode, server, reads of 64 KiB",
-            unit: Unit::NanosecondsPerFrame,
-            floor: "floor",
-            rows: vec![
-                decode("32 B binary", 10_000, Opcode::BINARY, &small_binary),
-                decode("32 B text, ASCII", 10_000, Opcode::TEXT, &ascii.as_bytes()[..32]),
-                decode("32 B text, half Chinese", 10_000, Opcode::TEXT, work::mixed(32).as_bytes()),
-                decode("1 KiB binary", 1_000, Opcode::BINARY, &[7; KIB]),
-                decode("1 KiB text, half Chinese", 1_000, Opcode::TEXT, work::mixed(KIB).as_bytes()),
-            ],
-        },
-        Table {
-            title: "the same, borrowed",
-            unit: Unit::NanosecondsPerFrame,
-            floor: "floor",
-            rows: vec![
-                borrow("32 B binary", 10_000, Opcode::BINARY, &small_binary),
-                borrow("32 B text, ASCII", 10_000, Opcode::TEXT, &ascii.as_bytes()[..32]),
-                borrow("32 B text, half Chinese", 10_000, Opcode::TEXT, work::mixed(32).as_bytes()),
-                borrow("1 KiB binary", 1_000, Opcode::BINARY, &[7; KIB]),
-            ],
-        },
+        decode("decode, server, reads of 64 KiB", work::decode),
+        decode("the same, borrowed", work::decode_borrowed),
         Table {
             title: "encode, 16 frames a write",
             unit: Unit::NanosecondsPerFrame,
