@@ -68,12 +68,14 @@ const fn one_thread(server: Server) -> Server {
     Server { threads: false, ..server }
 }
 
+const RAW_TOKIO: Server = raw("raw-tokio", "server-raw-tokio", "tokio");
 const TUNGSTENITE: Server = connects(peer("tokio-tungstenite", "server-tokio-tungstenite"));
 
 /// In the order of the tables: the limits, ours, the peers.
 pub const SERVERS: &[Server] = &[
     one_thread(raw("raw-epoll", "server-raw-epoll", "rustix")),
-    raw("raw-tokio", "server-raw-tokio", "tokio"),
+    RAW_TOKIO,
+    with("whole", "raw-tokio-whole", RAW_TOKIO),
     ours("ours"),
     with("borrowed", "ours-borrowed", ours("ours")),
     proxy("proxy", None),
@@ -94,9 +96,12 @@ impl Server {
 
     /// Whether a column says anything of it.
     pub fn takes_part(&self, column: &Column) -> bool {
+        const LARGE: usize = 64 << 10;
         match column.task {
             Task::Proxy => self.kind == Kind::Proxy || self.name == "ours",
             _ if self.kind == Kind::Proxy => false,
+            // What is small comes whole to everybody.
+            _ if self.word == Some("whole") && (column.task != Task::Echo || column.size < LARGE) => false,
             // What these do has nothing to lend.
             Task::Stream | Task::Client | Task::Broadcast if self.word == Some("borrowed") => false,
             Task::Deflate { .. } | Task::DeflateMemory { .. } => self.deflate,

@@ -1,4 +1,5 @@
-//! The limit on tokio: bytes go back as they came, with no protocol.
+//! The limit on tokio: bytes go back as they came, with no protocol. With the word `whole` they go back once all of a frame
+//! is there, of which nothing is read but its length: the limit of those who answer messages.
 
 use std::cell::RefCell;
 use std::io::{self, ErrorKind};
@@ -25,8 +26,9 @@ fn main() -> io::Result<()> {
             stream.set_nodelay(true)?;
             // How a connection ends is its client's affair.
             match news.clone() {
-                None => drop(tokio::spawn(tokio::task::unconstrained(echo(stream)))),
                 Some(news) => drop(tokio::spawn(tokio::task::unconstrained(publish(stream, news)))),
+                None if harness::asked_for("whole") => drop(tokio::spawn(tokio::task::unconstrained(whole(stream)))),
+                None => drop(tokio::spawn(tokio::task::unconstrained(echo(stream)))),
             }
         }
     })
@@ -58,6 +60,41 @@ async fn echo(mut stream: TcpStream) -> io::Result<()> {
             stream.write_all(&unsent).await?;
         }
     }
+}
+
+async fn whole(mut stream: TcpStream) -> io::Result<()> {
+    upgrade(&mut stream).await?;
+    // Kept for all messages, and only ever made larger.
+    let mut buffer = vec![0; 4 * 1024];
+    let mut filled = 0;
+    loop {
+        match stream.read(&mut buffer[filled..]).await? {
+            0 => return Err(ErrorKind::UnexpectedEof.into()),
+            len => filled += len,
+        }
+        let mut answer = 0;
+        while let Some(len) = frame_len(&buffer[answer..filled]) {
+            if answer + len > filled {
+                buffer.resize(buffer.len().max(len), 0);
+                break;
+            }
+            answer += len;
+        }
+        stream.write_all(&buffer[..answer]).await?;
+        buffer.copy_within(answer..filled, 0);
+        filled -= answer;
+    }
+}
+
+/// How long a masked frame is, header included (RFC 6455 §5.2), as soon as it can be said.
+fn frame_len(bytes: &[u8]) -> Option<usize> {
+    const MASKING_KEY: usize = 4;
+    let (header, payload) = match bytes.get(1)? & 0x7F {
+        126 => (4, u16::from_be_bytes(bytes.get(2..4)?.try_into().ok()?).into()),
+        127 => (10, usize::try_from(u64::from_be_bytes(bytes.get(2..10)?.try_into().ok()?)).ok()?),
+        len => (2, len.into()),
+    };
+    Some(header + MASKING_KEY + payload)
 }
 
 /// Gives what comes to all, and sends what comes from all.
