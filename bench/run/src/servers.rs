@@ -26,7 +26,7 @@ pub struct Server {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// It knows no protocol: bytes come back as they were sent.
+    /// Bytes come back as they were sent, masked.
     Raw,
     Ours,
     /// Our program, in front of our server.
@@ -100,8 +100,8 @@ impl Server {
         match column.task {
             Task::Proxy => self.kind == Kind::Proxy || self.name == "ours",
             _ if self.kind == Kind::Proxy => false,
-            // What is small comes whole to everybody.
-            _ if self.word == Some("whole") && (column.task != Task::Echo || column.size < LARGE) => false,
+            // What is small comes whole to everybody, and what is streamed is not to.
+            _ if self.word == Some("whole") && (column.size < LARGE || column.task == Task::Stream) => false,
             // What these do has nothing to lend.
             Task::Stream | Task::Client | Task::Broadcast if self.word == Some("borrowed") => false,
             Task::Deflate { .. } | Task::DeflateMemory { .. } => self.deflate,

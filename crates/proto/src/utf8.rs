@@ -125,7 +125,7 @@ impl Validator {
         self.feed_masked_in_two_passes(key, offset, piece)
     }
 
-    /// For where there is no AVX-512. So much is unmasked and then checked that the second pass finds it in the nearest
+    /// For where there is no AVX-512 VBMI2. So much is unmasked and then checked that the second pass finds it in the nearest
     /// cache.
     #[inline]
     fn feed_masked_in_two_passes(&mut self, key: MaskingKey, offset: u64, piece: &mut [u8]) -> Result<(), InvalidUtf8> {
@@ -328,14 +328,14 @@ mod tests {
         assert_eq!(refused_at(bytes), refused_at_by_std(bytes), "{bytes:02x?}");
     }
 
-    /// As part of a longer text and as its end, across the bounds of 64 and 256 bytes and before them, a string meets
-    /// `std`'s verdict.
+    /// As part of a longer text and as its end, across the bounds of 8, 64 and 256 bytes and before them, a string meets
+    /// `std`'s verdict; also where the text ends at such a bound.
     fn agrees_with_std_around(places: &[usize], ways: &[Feed], string: &[u8]) {
         let mut text = [b'x'; 256 + 64 + 256];
         for &place in places {
             let end = place + string.len();
             text[place..end].copy_from_slice(string);
-            for text in [&text[..end], &text[..end + 1], &text[..]] {
+            for text in [&text[..end], &text[..end + 1], &text[..512], &text[..]] {
                 for feed in ways {
                     let refused = feed(&mut Validator::default(), text).is_err();
                     assert_eq!(refused, refused_by_std(text), "{string:02x?} at {place} of {}", text.len());
@@ -383,7 +383,7 @@ mod tests {
 
     #[test]
     fn all_strings_of_one_and_two_bytes_agree_with_std_at_the_bounds_of_blocks() {
-        const PLACES: [usize; 10] = [0, 61, 62, 63, 64, 127, 254, 255, 256, 319];
+        const PLACES: [usize; 11] = [0, 7, 61, 62, 63, 64, 127, 254, 255, 256, 319];
         for a in 0..=255 {
             agrees_with_std_around(&PLACES, &WAYS, &[a]);
             for b in 0..=255 {
@@ -397,9 +397,13 @@ mod tests {
         for a in 0xE0..=255 {
             for b in 0..=255 {
                 for c in EDGES {
-                    agrees_with_std_around(&[0, 59, 60, 61, 62, 63, 125, 252, 253, 254, 255], &WAYS, &[a, b, c]);
+                    agrees_with_std_around(
+                        &[0, 5, 6, 7, 59, 60, 61, 62, 63, 125, 252, 253, 254, 255],
+                        &WAYS,
+                        &[a, b, c],
+                    );
                     for d in EDGES {
-                        agrees_with_std_around(&[61, 254, 319], &[Validator::feed], &[a, b, c, d]);
+                        agrees_with_std_around(&[5, 61, 254, 319], &[Validator::feed], &[a, b, c, d]);
                     }
                 }
             }

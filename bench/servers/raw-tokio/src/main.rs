@@ -75,14 +75,17 @@ async fn whole(mut stream: TcpStream) -> io::Result<()> {
         let mut answer = 0;
         while let Some(len) = frame_len(&buffer[answer..filled]) {
             if answer + len > filled {
-                buffer.resize(buffer.len().max(len), 0);
+                // A read that fills its buffer does not show tokio that the socket is empty.
+                buffer.resize(buffer.len().max(len + 1), 0);
                 break;
             }
             answer += len;
         }
-        stream.write_all(&buffer[..answer]).await?;
-        buffer.copy_within(answer..filled, 0);
-        filled -= answer;
+        if answer > 0 {
+            stream.write_all(&buffer[..answer]).await?;
+            buffer.copy_within(answer..filled, 0);
+            filled -= answer;
+        }
     }
 }
 

@@ -4,19 +4,20 @@
 //! processor has it: an [`Avx512`] is had only by asking. And the blocks are read and written through pointers, each
 //! within the slice at hand.
 //!
-//! The idea is Keiser and Lemire's ("Validating UTF-8 In Less Than One Instruction Per Byte", 2021): what a byte wants of
-//! those behind it is looked up in a table held in registers, and compared with what they are. AVX-512 VBMI looks up 64
-//! entries at once, so a lead is looked up whole, and VBMI2 shifts a byte's neighbours to it across 8 bytes.
+//! The idea is Keiser and Lemire's ("Validating UTF-8 In Less Than One Instruction Per Byte", 2021): what a lead wants of the
+//! bytes behind it is looked up in a table held in registers, and compared with what they are. Theirs has 16 entries, so
+//! a byte is looked up in halves; here AVX-512 VBMI finds each of 64 bytes among 64 entries, and VBMI2 brings what is wanted
+//! to the byte it is wanted of, as it shifts across the 8 bytes of a lane.
 //!
 //! ```text
 //!   a lead   0xC2 ... 0xDF   1 . . . . . . .     bit 7: wants a continuation
 //!            0xE0 ... 0xEF   1 1 . . . f f f     bit 6: and a second
 //!            0xF0 ... 0xF4   1 1 1 . . f f f     bit 5: and a third
-//!                                                bits 0 to 2: the kinds that must not be the first, as they would be
-//!   no byte of UTF-8 at all  1 . . . . 1 1 1                  overlong, a surrogate or above U+10FFFF
+//!   no byte of UTF-8 at all  1 . . . . 1 1 1     bits 0 to 2: the kinds that the first must not be of, as the character
+//!                                                would be overlong, a surrogate or above U+10FFFF
 //!
-//!   any other byte, as a     0x80 ... 0x8F       . . . . . . . 1     its kind
-//!   continuation             0x90 ... 0x9F       . . . . . . 1 .
+//!   a continuation           0x80 ... 0x8F       . . . . . . . 1     its kind
+//!                            0x90 ... 0x9F       . . . . . . 1 .
 //!                            0xA0 ... 0xBF       . . . . . 1 . .
 //! ```
 #![expect(unsafe_code, reason = "target_feature functions, called after detection; loads and stores of blocks")]
@@ -133,11 +134,12 @@ fn live(len: usize) -> u64 {
 
 /// What the blocks so far come to.
 struct Seen {
-    /// What the leads of the latest block want, and nothing for its other bytes.
+    /// What the leads of the latest block want and forbid, and zeros for its other bytes.
     leads: __m512i,
-    /// Bit 7 of a byte: in some block it was a continuation that nothing before it wants, or none where one was wanted.
+    /// Bit 7 of a byte: in some block it was a continuation that nothing before it wants, or none where one was wanted. The
+    /// other bits mean nothing.
     misplaced: __m512i,
-    /// Bits 0 to 2 of a byte: it was of that kind in some block, and the lead before it forbids it. The others mean nothing.
+    /// Not zero: in some block it was of a kind that the lead before it forbids.
     forbidden: __m512i,
 }
 
@@ -161,25 +163,27 @@ impl Seen {
         }
     }
 
-    /// Takes a block's first `len` bytes, behind which there are zeros.
+    /// Takes a block's first `len` bytes, behind which there are zeros. They may stand where a continuation is wanted, as it may
+    /// come with the next piece: so they are not judged.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vbmi2")]
     fn block(&mut self, block: __m512i, len: usize) {
+        let live = live(len);
         let is_lead = _mm512_cmpge_epu8_mask(block, _mm512_set1_epi8(FIRST_LEAD.cast_signed()));
         let leads = _mm512_maskz_permutexvar_epi8(is_lead, block, load(&LEADS));
-        let kinds = _mm512_maskz_permutexvar_epi8(live(len), block, load(&KINDS));
+        // What is no continuation has some kind here, too. It is forbidden only where it is misplaced.
+        let kinds = _mm512_maskz_permutexvar_epi8(live, block, load(&KINDS));
 
-        // Moves what is wanted to whom it is wanted of: by one, two and three bytes, and to bit 7.
-        let eight_before = _mm512_alignr_epi64::<7>(leads, self.leads);
-        let before = _mm512_shldi_epi64::<8>(leads, eight_before);
-        let want_2 = _mm512_shldi_epi64::<{ 16 + 1 }>(leads, eight_before);
-        let want_3 = _mm512_shldi_epi64::<{ 24 + 2 }>(leads, eight_before);
-        // What is not ASCII and no lead is a continuation. Up to the first that is misplaced, one byte at most wants it.
+        // What the byte before each wants and forbids; and in bit 7, whether the second and the third before it want it.
+        let lane_before = _mm512_alignr_epi64::<7>(leads, self.leads);
+        let before = _mm512_shldi_epi64::<8>(leads, lane_before);
+        let second = _mm512_shldi_epi64::<{ 16 + 1 }>(leads, lane_before);
+        let third = _mm512_shldi_epi64::<{ 24 + 2 }>(leads, lane_before);
+        // What is not ASCII and no lead is a continuation. Up to the first that is misplaced no byte is wanted twice, as the
+        // nearer of two leads would stand where the farther wants a continuation: so "or" is "xor".
         let misplaced = _mm512_ternarylogic_epi64(block, leads, before, (A & !B) ^ C);
-        let misplaced = _mm512_ternarylogic_epi64(misplaced, want_2, want_3, A ^ B ^ C);
-        // The zeros may stand where a continuation is wanted: it may come with the next piece.
-        let misplaced = _mm512_maskz_mov_epi8(live(len), misplaced);
-        self.misplaced = _mm512_or_si512(self.misplaced, misplaced);
+        let misplaced = _mm512_ternarylogic_epi64(misplaced, second, third, A ^ B ^ C);
+        self.misplaced = _mm512_or_si512(self.misplaced, _mm512_maskz_mov_epi8(live, misplaced));
         self.forbidden = _mm512_ternarylogic_epi64(self.forbidden, before, kinds, A | (B & C));
 
         self.leads = leads;
@@ -188,8 +192,7 @@ impl Seen {
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vbmi2")]
     fn is_good(&self) -> bool {
-        let forbidden = _mm512_test_epi8_mask(self.forbidden, _mm512_set1_epi8(0b111));
-        _mm512_movepi8_mask(self.misplaced) | forbidden == 0
+        _mm512_movepi8_mask(self.misplaced) | _mm512_test_epi8_mask(self.forbidden, self.forbidden) == 0
     }
 }
 
@@ -198,7 +201,7 @@ const A: i32 = 0b1111_0000;
 const B: i32 = 0b1100_1100;
 const C: i32 = 0b1010_1010;
 
-/// The drawing at the top of the file, by the lower six bits of a byte: what a lead wants, and of which kind another byte is.
+/// The drawing at the top of the file, by the lower six bits of a byte: for leads, and for continuations.
 static LEADS: [u8; BLOCK] = table(FIRST_LEAD);
 static KINDS: [u8; BLOCK] = table(0x80);
 
@@ -222,7 +225,8 @@ const fn entry(byte: u8) -> u8 {
     const THREE: u8 = TWO | 0x40;
     const FOUR: u8 = THREE | 0x20;
     match byte {
-        0x00..=0x8F => LOW,
+        0x00..=0x7F => 0, // in neither table
+        0x80..=0x8F => LOW,
         0x90..=0x9F => MIDDLE,
         0xA0..=0xBF => HIGH,
         0xC2..=0xDF => TWO,
