@@ -4,12 +4,13 @@
 //! ```text
 //! cargo bench -p sockeye-proto --bench deflate                 a quick look at everything, 20 s
 //! cargo bench -p sockeye-proto --bench deflate -- 200          the same with 200 ms for each figure
-//! cargo bench -p sockeye-proto --bench deflate -- 200 defaults only what the defaults are
+//! cargo bench -p sockeye-proto --bench deflate -- 200 defaults only what the defaults are, by one connection and by 100 in turn
 //! ```
 //! The messages are JSON-like, of several kinds, the same in each run. Without takeover each is compressed by itself in a
 //! state that is reset before, as the library does it; with takeover each may refer to those before it. Bytes are the
 //! payload's, without the frame's header.
 
+use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
@@ -31,8 +32,13 @@ fn main() {
     if arguments.iter().any(|argument| argument == "defaults") {
         for (name, compression) in [("no takeover", Compression::no_takeover()), ("takeover", Compression::takeover())]
         {
-            let Figures { deflate, inflate, bytes } = measure(&compression.threshold(0), &messages, each);
-            println!("{name}: {deflate:.2} µs to compress, {inflate:.2} µs to inflate, {bytes:.0} of {LEN} bytes");
+            for connections in [1, 100] {
+                let Figures { deflate, inflate, bytes } =
+                    measure(&compression.threshold(0), connections, &messages, each);
+                println!(
+                    "{name}, {connections} in turn: {deflate:.2} µs to compress, {inflate:.2} µs to inflate, {bytes:.0} of {LEN} bytes"
+                );
+            }
         }
         return;
     }
@@ -43,7 +49,7 @@ fn main() {
             for window_bits in 9..=15 {
                 let row = [Compression::no_takeover(), Compression::takeover()].map(|compression| {
                     let compression = compression.level(level).memory_level(memory_level).window_bits(window_bits);
-                    let Figures { deflate, inflate, bytes } = measure(&compression, &messages, each);
+                    let Figures { deflate, inflate, bytes } = measure(&compression, 1, &messages, each);
                     format!("{deflate:>5.2} µs {inflate:>5.2} µs {bytes:>8.1}")
                 });
                 println!("{level:>5} {memory_level:>3} {window_bits:>3}| {} | {}", row[0], row[1]);
@@ -66,52 +72,54 @@ struct Figures {
     bytes: f64,
 }
 
-fn measure(compression: &Compression, messages: &[Vec<u8>], each: Duration) -> Figures {
+/// By so many connections in turn, each with states of its own. They take the messages in order, but begin with different ones.
+fn measure(compression: &Compression, connections: usize, messages: &[Vec<u8>], each: Duration) -> Figures {
     // The answer to Chromium's offer, by which a server agrees on what it is set to.
     let offer = HeaderValue::from_static("permessage-deflate; client_max_window_bits");
     let request = HeaderMap::from_iter([(SEC_WEBSOCKET_EXTENSIONS, offer)]);
     let (_, params) = accept(&request, compression).expect("in the grammar").expect("acceptable");
-    let mut deflater = Deflater::new(compression, params, Role::Server);
+    let mut deflaters: Vec<_> = (0..connections).map(|_| Deflater::new(compression, params, Role::Server)).collect();
+    let due = |round: usize, connection: usize| &messages[(round + connection) % messages.len()];
 
-    // Twice in advance: the first round allocates, and begins with an empty past.
-    let mut payloads = Vec::new();
-    for round in 0..2 {
-        for message in messages {
+    // Twice in advance: the first time allocates, and begins with an empty past.
+    let mut payloads = vec![Vec::new(); connections];
+    let mut all_smaller = true;
+    for round in 0..2 * messages.len() {
+        for (connection, deflater) in deflaters.iter_mut().enumerate() {
             let mut payload = BytesMut::new();
-            let smaller = deflater.compress(message, &mut payload);
-            payloads.push((round, smaller, if smaller { payload.to_vec() } else { message.clone() }));
+            all_smaller &= deflater.compress(due(round, connection), &mut payload);
+            payloads[connection].push(payload);
         }
     }
     let mut out = BytesMut::with_capacity(2 * LEN);
     let deflate = best(each, || {
-        for message in messages {
-            out.clear();
-            let _ = std::hint::black_box(deflater.compress(std::hint::black_box(message), &mut out));
+        for round in 0..messages.len() {
+            for (connection, deflater) in deflaters.iter_mut().enumerate() {
+                out.clear();
+                let _ = black_box(deflater.compress(black_box(due(round, connection)), &mut out));
+            }
         }
-        messages.len()
+        messages.len() * connections
     });
 
-    // Inflating goes through them in order, so that a past is there; for the repetitions it is the second round's.
-    let mut inflater = Inflater::new(params, Role::Server);
-    let mut out = BytesMut::with_capacity(2 * LEN);
-    let mut inflate_one = |payload: &[u8]| {
-        out.clear();
-        let sink = |bytes: &[u8]| {
-            out.extend_from_slice(bytes);
-            Ok(())
-        };
-        inflater.inflate(Input::last(payload), LEN, sink).expect("what was deflated");
-    };
-    let all_smaller = payloads.iter().all(|(_, smaller, _)| *smaller);
+    // Inflating goes through them in order, so that a past is there; for the repetitions it is the second half's.
+    let mut inflaters: Vec<_> = (0..connections).map(|_| Inflater::new(params, Role::Server)).collect();
     let inflate = best(each / 2, || {
-        for (_, _, payload) in payloads.iter().filter(|_| all_smaller) {
-            inflate_one(std::hint::black_box(payload));
+        for round in (0..2 * messages.len()).filter(|_| all_smaller) {
+            for (inflater, payloads) in inflaters.iter_mut().zip(&payloads) {
+                out.clear();
+                let sink = |bytes: &[u8]| {
+                    out.extend_from_slice(bytes);
+                    Ok(())
+                };
+                inflater.inflate(Input::last(black_box(&payloads[round])), LEN, sink).expect("what was deflated");
+            }
         }
-        payloads.len()
+        2 * messages.len() * connections
     });
 
-    let second = payloads.iter().filter(|(round, _, _)| *round == 1);
-    let bytes: usize = second.map(|(_, _, payload)| payload.len()).sum();
+    let second = &payloads[0][messages.len()..];
+    let bytes: usize = second.iter().map(|payload| if payload.is_empty() { LEN } else { payload.len() }).sum();
     Figures { deflate, inflate, bytes: f64::from(u32::try_from(bytes).expect("small")) / messages.len() as f64 }
 }
 
